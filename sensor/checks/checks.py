@@ -5,6 +5,7 @@ from typing import Final
 
 from sensor.checks.attach import attach
 from sensor.checks.capture import capability, capture_filter, interface, offloads, ring
+from sensor.checks.directories import flow_log, kept_packets
 from sensor.checks.drift import drift
 from sensor.checks.extras import extras
 from sensor.checks.files import output, packets
@@ -34,6 +35,8 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("output", output),
     ("outputs", outputs),
     ("packets", packets),
+    ("kept packets", kept_packets),
+    ("flow log", flow_log),
     ("attach", attach),
     ("metrics", metrics),
 )

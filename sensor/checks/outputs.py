@@ -1,13 +1,11 @@
 """Check of the list `outputs`: whether each is reachable, with certificate and spool. Nothing is sent."""
 
-import os
 import ssl
 import time
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sensor.checks.directories import refuse_unusable
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import CONFIG, OUTPUT, ConfigError, OutputError, SensorError, reason_of
 
@@ -54,7 +52,7 @@ def _try_output(entry: "OutputEntry", context: CheckContext) -> str:
 
     lasting = "" if entry.spool else " and without a spool what it misses is lost"
     if entry.spool is not None:
-        _try_spool(entry.spool, context)
+        refuse_unusable(entry.spool, context, f"spool {entry.spool}", alone=True)
     if isinstance(entry, StdoutEntry):
         return ""
     if isinstance(entry, FileEntry):
@@ -89,28 +87,3 @@ def _expiry_warning(entry: "SyslogEntry") -> str:
     if ends_s - time.time() > EXPIRY_WARNING_S:
         return ""
     return f"its certificate ends on {datetime.fromtimestamp(ends_s, UTC):%Y-%m-%d}"
-
-
-def _try_spool(directory: Path, context: CheckContext) -> None:
-    """Raise OutputError where the directory cannot be made, or not be used without privileges."""
-    from sensor.checks.privileges import without_privileges
-
-    missing: Path | None = None
-    place = directory.absolute()
-    while not os.path.exists(place) and place != place.parent:
-        missing, place = place, place.parent
-    if not os.path.isdir(place):
-        raise OutputError(f"spool {directory}: {place} is no directory")
-    if missing is not None:
-        try:
-            missing.mkdir(mode=0o750)
-            missing.rmdir()
-        except OSError as error:
-            raise OutputError(f"spool {directory}: {missing} cannot be made: {reason_of(error)}") from error
-    if why := without_privileges(context, partial(_unusable, place, os.X_OK if missing else os.W_OK | os.X_OK)):
-        raise OutputError(f"spool {directory}: once its privileges have gone, the sensor {why}")
-
-
-def _unusable(place: Path, mode: int) -> str:
-    """Why this process cannot work in a directory, or ""."""
-    return "" if os.access(place, mode) else f"may not {'write to' if mode & os.W_OK else 'enter'} {place}"

@@ -73,6 +73,7 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: "Packe
     packets: the files that keep all packets, None where none is wanted.
     """
     from sensor.checks.attach import attach
+    from sensor.checks.directories import flow_log, kept_packets
     from sensor.checks.metrics import metrics
     from sensor.checks.result import CheckContext, Observation
     from sensor.cli.live_capture import open_captures, unprivileged_user
@@ -84,8 +85,8 @@ def refuse_watching(config: "Config", interfaces: Sequence[str], packets: "Packe
     first = packets.free_path(time.time_ns()) if packets else None
     _refuse_file(first, "packets cannot be written", given_away=given_away)
     context = CheckContext(config, tuple(interfaces), Observation(""), load_model, build_meter, build_judge, packets)
-    attach(context)
-    metrics(context)
+    for check in (kept_packets, flow_log, attach, metrics):
+        check(context)
 
 
 def refuse_serving(address: "ListenAddress") -> None:

@@ -3,7 +3,7 @@
 import json as json_
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
@@ -24,7 +24,7 @@ from sensor.cli.packet_options import (
 )
 from sensor.cli.signals import ended_by_interrupt
 from sensor.cli.stdout import write_stdout
-from sensor.errors import OK, ConfigError, SensorError
+from sensor.errors import OK, CaptureError, ConfigError, SensorError
 from sensor.printable import printable
 from sensor.process.kernel_cache import VARIABLE
 
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 InterfacesOption = Annotated[
     list[str] | None,
-    typer.Option("-i", "--interface", metavar="IFACE", help="Interface to check; more than one by repeating it."),
+    typer.Option(
+        "-i", "--interface", metavar="IFACE", help="Interface to check, repeatable; any: all that are up (Linux)."
+    ),
 ]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON object for each check, and one for all.")]
 FleetOption = Annotated[
@@ -94,17 +96,18 @@ def check(
 
         single_threaded_libraries()
 
-    from sensor.cli.live_capture import refuse_packets
+    from sensor.cli.live_capture import check_packet_settings, refuse_packets
 
     def read_settings() -> "Config":
         read = flags.settings()
         refuse_packets(packets, read)
+        check_packet_settings(read)
         return read
 
     report_result = _reporter(json=json, quiet=quiet)
     code = OK
     with ended_by_interrupt():
-        for result in _results(read_settings, tuple(dict.fromkeys(interfaces or ())), packets, fleet, quiet=quiet):
+        for result in _results(read_settings, _named(interfaces or ()), packets, fleet, quiet=quiet):
             report_result(result)
             code = code or result.exit_code
     if json and (code or not quiet):
@@ -112,6 +115,16 @@ def check(
     if not json and not quiet:
         write_stdout(f"would start: {f'no, exit code {code}' if code else 'yes'}\n")
     return code
+
+
+def _named(interfaces: Sequence[str]) -> tuple[str, ...]:
+    """The interfaces that a watch would take, each once; as they are named where it would find none."""
+    from sensor.cli.live_capture import named_interfaces
+
+    try:
+        return named_interfaces(interfaces)
+    except CaptureError:  # which the check of the interfaces tells
+        return tuple(dict.fromkeys(interfaces))
 
 
 def _results(

@@ -1,5 +1,6 @@
 """`flowvigil watch -i any`, and `--write` beside a capture of an earlier run."""
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def test_any_is_what_is_up(namespaces: tuple[str, str]) -> None:
     assert watched == found
     assert "down0" not in found
     assert len(set(found)) == len(found)
+    checked = flowvigil("check", "--json", "-m", "nosuch", "-i", "any", "-i", "fv0", namespace=left)
+    (told,) = (line for line in map(json.loads, checked.stdout.splitlines()) if line["check"] == "interface")
+    assert (told["status"], told["message"]) == ("ok", f"up: {', '.join(found)}")
 
 
 def test_a_capture_of_an_earlier_run_is_never_overwritten(tmp_path: Path) -> None:

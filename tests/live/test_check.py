@@ -145,8 +145,10 @@ def test_root_without_the_capability_stops_both(namespaces: tuple[str, str]) -> 
         (["-o", "/proc/absent/alerts"], 7),
         (["--write", "/proc/absent/kept"], 7),
         (["--set", "stats.metrics_port=81"], 3),
+        (["--keep-packets", "/proc/absent/kept"], 7),
+        (["--flows", "/proc/absent/log"], 7),
     ],
-    ids=["filter", "ring", "output", "packets", "privileged port"],
+    ids=["filter", "ring", "output", "packets", "privileged port", "kept packets", "flow log"],
 )
 def test_watch_stops_with_the_exit_code_of_the_check(
     namespaces: tuple[str, str], options: list[str], code: int

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sensor.packets.directory import PacketDirectory
 from tests.support.command import Result, flowvigil
 from tests.support.posts import hooks, postbox
 
@@ -89,7 +90,8 @@ def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
         "ring",
         "offloads",
     ]
-    assert list(findings(wrong)) == [*names, "output", "outputs", "packets", "attach", "metrics", "speed", "all"]
+    names += ["output", "outputs", "packets", "kept packets", "flow log", "attach", "metrics", "speed", "all"]
+    assert list(findings(wrong)) == names
     assert findings(wrong)["speed"]["status"] == findings(wrong)["offloads"]["status"] == "skipped"
 
 
@@ -183,6 +185,39 @@ def test_a_pipe_without_a_reader_is_told_and_not_waited_for(directory: Path) -> 
     assert "waits for its reader" in found["output"]["message"]
 
 
+def of_directories(kept: Path, log: Path) -> list[tuple[Any, ...]]:
+    """What was found of the directories of kept packets and of the flow log: status, exit code and message."""
+    found = findings(flowvigil("check", "--json", "-m", "nosuch", "--keep-packets", kept, "--flows", log))
+    names = ("kept packets", "flow log")
+    return [(found[name]["status"], found[name].get("exit_code"), found[name]["message"]) for name in names]
+
+
+def test_directories_are_tried_as_a_watch_would_and_left_as_they_were(directory: Path) -> None:
+    there, file = directory / "there", directory / "file"
+    there.mkdir(mode=0o777)
+    there.chmod(0o777)
+    file.touch()
+    assert of_directories(there, there / "new" / "log") == [
+        ("ok", None, f"{there}: can be written to"),
+        ("ok", None, f"{there / 'new' / 'log'}: can be made"),
+    ]
+    with closing(PacketDirectory(there, 1 << 20)):
+        assert of_directories(there, file / "log") == [
+            (
+                "failed",
+                7,
+                f"packets cannot be kept in {there}: used by another process of flowvigil, "
+                "expected a directory of its own",
+            ),
+            ("failed", 7, f"flows cannot be kept in {file / 'log'}: {file} is no directory"),
+        ]
+    there.chmod(0o755)
+    if os.geteuid() == 0:
+        told = "once its privileges have gone, the sensor may not write to"
+        assert all(told in message for _, _, message in of_directories(there, there))
+    assert sorted(path.name for path in directory.rglob("*")) == ["file", "there"]
+
+
 @needs_root
 def test_a_file_that_cannot_be_opened_again_without_privileges_is_told(directory: Path) -> None:
     roots = directory / "roots"
@@ -250,6 +285,7 @@ def test_kernels_that_root_has_compiled_do_not_stop_another_user(directory: Path
         (["-m", "nosuch"], 4),
         (["--write", "kept", "--set", "capture.workers=2"], 3),
         (["--write", "same", "-o", "same"], 7),
+        (["--keep-packets", "kept", "--set", "capture.workers=2"], 3),
         pytest.param(["--set", "process.user=zorro"], 3, marks=needs_root),
     ],
 )
