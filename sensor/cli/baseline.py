@@ -24,7 +24,7 @@ from sensor.cli.kernels import JUDGING, Kernels, cached
 from sensor.cli.memory_option import MemoryOption, memory_bytes, within_memory
 from sensor.cli.options import Color, QuietOption
 from sensor.cli.stdout import write_stdout
-from sensor.errors import INTERRUPTED, OK, InputError
+from sensor.errors import CAPTURE, INTERRUPTED, OK, InputError
 from sensor.printable import printable
 from sensor.version import VERSION
 
@@ -121,8 +121,9 @@ def baseline(
         from sensor.cli.learning_live import LearnedSite
 
         site = LearnedSite(output.absolute(), duration_s(listen or "24h", "--for"), alerts_per_day, lambda: config)
-        if not _heard(site, interface, quiet=quiet):
-            return INTERRUPTED
+        code = _heard(site, interface, quiet=quiet)
+        if code != OK:
+            return code
         sources = [str(site.log)]
     wanted = Wanted(output, page, alerts_per_day, seed, habits)
     with within_memory(memory):
@@ -194,8 +195,11 @@ def _learnt(
     return problems
 
 
-def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
-    """Listen to an interface until the site was heard for long enough; whether it was. Privileges are gone then."""
+def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> int:
+    """Listen to an interface until the site was heard for long enough: OK, or the exit code where it was not.
+
+    Privileges are gone then.
+    """
     if sys.platform == "linux":
         from sensor.process.privileges import single_threaded_libraries
 
@@ -212,12 +216,13 @@ def _heard(site: "LearnedSite", interface: str, *, quiet: bool) -> bool:
         named_interfaces([interface]), None, Silent(json=False, quiet=quiet, color=Color.AUTO), site.settings,
         partial(site.hook, site.ended),
     )  # fmt: skip
-    with not_yet_requested(), watching(options) as assembled:
-        assembled.run.run()
-        enough = not assembled.run.stopping or site.enough
-    if not enough:
-        tell_waiting(site)
-    return enough
+    with not_yet_requested() as requested, watching(replace(options, requested=requested)) as assembled:
+        run = assembled.run
+        run.run()
+    if site.enough:
+        return OK
+    tell_waiting(site)
+    return CAPTURE if run.turns.problems else INTERRUPTED  # a capture that ended unasked was not heard for long enough
 
 
 def _learn(

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from sensor import log
 from sensor.cli import beside
 from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.cli.display import DisplayOptions
-from sensor.errors import InputError, OutputError, reason_of
+from sensor.errors import ConfigError, InputError, OutputError, SensorError, reason_of
+from sensor.files.special import is_special
 from sensor.files.unfinished import refuse_unwritable
 from sensor.process.children import how_it_ended
 
@@ -104,13 +105,13 @@ class LearnedSite:
         if detection.flow_recorder is not None:
             detection.flow_recorder.finish_file()
         run.screen.note(f"the site was heard for long enough: fitting {self.output}, beside the watch")
-        complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         try:
+            complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
             process = self._fitting = subprocess.Popen(  # noqa: S603  # this program
                 self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaint
             )
-        except OSError as error:
-            told = f"the site cannot be learnt: {reason_of(error)}"
+        except (OSError, SensorError) as error:  # settings that are wrong at this moment, too: the watch goes on
+            told = f"the site cannot be learnt: {reason_of(error) if isinstance(error, OSError) else error}"
             return lambda: told
 
         def learner() -> str | None:
@@ -197,6 +198,28 @@ def refuse_program(user: "User | None") -> None:
             f"the site cannot be learnt beside the watch: once its privileges have gone, the sensor cannot run "
             f"{sys.executable}, expected an installation that its user can run, such as below /opt"
         )
+
+
+def refuse_settings(files: Iterable[Path | None], user: "User | None") -> None:
+    """Raise ConfigError for files of settings that cannot be read once more when the bundle is fitted beside a watch.
+
+    user: whom the process becomes, None for no change.
+    """
+    from sensor.checks.privileges import once_dropped
+
+    for file in filter(None, files):
+        if is_special(file):
+            raise ConfigError(
+                f"{file}: is a pipe or a device, expected a file: it is read again once the site is learnt"
+            )
+        if once_dropped(user, partial(_cannot_read, file)):
+            raise ConfigError(
+                f"{file}: the sensor reads it again once the site is learnt, and may not when its privileges have gone"
+            )
+
+
+def _cannot_read(file: Path) -> str:
+    return "" if os.access(file, os.R_OK) else "it cannot be read"
 
 
 def _cannot_make(directory: Path) -> str:

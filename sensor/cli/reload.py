@@ -6,8 +6,9 @@ What takes new settings is a list (Taker): each is told them in its turn and say
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,8 @@ from sensor.cli.build import (
     load_model,
     site_notes,
 )
-from sensor.errors import ModelError, SensorError
+from sensor.errors import ConfigError, ModelError, SensorError
+from sensor.files.special import is_special
 from sensor.process.systemd import notify
 from sensor.signals import handling
 
@@ -52,11 +54,21 @@ _TRIED_FLOWS: Final = 1024  # of the meter that makes the flows by which another
 class Reload:
     """Reads the settings again and hands them to everything that takes new ones while the sensor runs."""
 
-    def __init__(self, read_settings: Callable[[], "Config"], config: "Config", takers: "Sequence[Taker]") -> None:
-        """read_settings: reads the current settings. config: the settings at the start. takers: in their order."""
+    def __init__(
+        self,
+        read_settings: Callable[[], "Config"],
+        config: "Config",
+        takers: "Sequence[Taker]",
+        file: Path | None = None,
+    ) -> None:
+        """read_settings: reads the current settings. config: the settings at the start. takers: in their order.
+
+        file: that the settings are read from, None for none.
+        """
         self._read_settings = read_settings
         self._config = config
         self._takers = takers
+        self._file = file
 
     def __call__(self, watching: "Watching") -> list[str]:
         """Reload; lines that describe what was done. Settings with an error change nothing."""
@@ -69,9 +81,13 @@ class Reload:
             notify("READY=1")
 
     def _reload(self, watching: "Watching") -> list[str]:
+        if self._file is not None and is_special(self._file):  # it would keep us waiting, or be empty by now
+            raise ConfigError(f"{self._file}: is a pipe or a device, expected a file: settings can be read again then")
         config = self._read_settings()
         done = [take(config, watching) for take in self._takers]
         fixed = _changed(self._config, config) - RELOADABLE
+        if (self._config.output.file is None) != (config.output.file is None):
+            fixed.add("output.file")  # another file is taken over, a first one or none is not
         if self._config.outputs != config.outputs:
             fixed.add("outputs")
         lines = [", ".join(["settings read again", *filter(None, done)])]
@@ -209,17 +225,23 @@ def _changed(before: "Config", after: "Config") -> set[str]:
     return {f"{section}.{name}" for section in new for name in new[section] if new[section][name] != old[section][name]}
 
 
-@contextmanager
-def not_yet_requested() -> Iterator[None]:
-    """Let SIGHUP and SIGUSR1 pass until a watch can take requests: its settings are read at that moment anyway."""
-    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-    with handling({signal.Signals[name]: lambda _number, _frame: None for name in names}):
-        yield
+_REQUESTS: Final = [signal.Signals[name] for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
 @contextmanager
-def requested_by_signals(watching: "Watching") -> Iterator[None]:
-    """Make SIGHUP request a reload and SIGUSR1 statistics; the watch handles requests at its next turn."""
+def not_yet_requested() -> Iterator[set[int]]:
+    """Note SIGHUP and SIGUSR1 until a watch can take requests; those that were heard so far."""
+    heard: set[int] = set()
+    with handling(dict.fromkeys(_REQUESTS, lambda number, _frame: heard.add(number))):
+        yield heard
+
+
+@contextmanager
+def requested_by_signals(watching: "Watching", heard: Iterable[int] = ()) -> Iterator[None]:
+    """Make SIGHUP request a reload and SIGUSR1 statistics; the watch handles requests at its next turn.
+
+    heard: what was requested before (not_yet_requested).
+    """
 
     def request(number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
@@ -227,6 +249,7 @@ def requested_by_signals(watching: "Watching") -> Iterator[None]:
         else:
             watching.requests.stats = True
 
-    names = [name for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)]
-    with handling({signal.Signals[name]: request for name in names}):
+    with handling(dict.fromkeys(_REQUESTS, request)):
+        for number in list(heard):
+            request(number, None)
         yield

@@ -126,20 +126,23 @@ def watch(
     from sensor.cli.watching import WatchOptions, watching
 
     settings, learning, site = flags.settings, None, None
-    if learn is not None:
-        site = learned_beside(learn, learn_for, alerts_per_day, flags)
-        settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
     display = DisplayOptions(json, quiet, color)
-    try:
-        options = WatchOptions(named_interfaces(interfaces), packets, display, settings, learning)
-        with not_yet_requested(), watching(options) as assembled:
-            assembled.run.run()
-    finally:
-        if site is not None:
-            site.end()
-    if site is not None and site.learnt:
-        site.clear()
-    return exit_code(assembled, fail_on)
+    with not_yet_requested() as requested:
+        if learn is not None:
+            site = learned_beside(learn, learn_for, alerts_per_day, flags)
+            settings, learning = site.settings, None if site.learnt else partial(site.hook, site.begun)
+        try:
+            options = WatchOptions(
+                named_interfaces(interfaces), packets, display, settings, learning, flags.config, requested
+            )
+            with watching(options) as assembled:
+                assembled.run.run()
+        finally:
+            if site is not None:
+                site.end()
+        if site is not None and site.learnt:
+            site.clear()
+        return exit_code(assembled, fail_on)
 
 
 def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: Flags) -> "LearnedSite":
@@ -147,7 +150,7 @@ def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: F
     from sensor.cli.baseline import NEEDS
     from sensor.cli.bundle_output import refuse_other_directory
     from sensor.cli.durations import duration_s
-    from sensor.cli.learning_live import LearnedSite, has_site, refuse_output, refuse_program
+    from sensor.cli.learning_live import LearnedSite, has_site, refuse_output, refuse_program, refuse_settings
     from sensor.cli.live_capture import unprivileged_user
 
     require_packages(NEEDS, "learning a site", "home")
@@ -168,7 +171,9 @@ def learned_beside(output: Path, learn_for: str, alerts_per_day: float, flags: F
         site.learnt = True
         log.info(f"{output} was learnt and judges; nothing is learnt beside this watch (flowvigil baseline does that)")
         return site
-    user = unprivileged_user(flags.settings())
+    config = flags.settings()
+    user = unprivileged_user(config)
+    refuse_settings((flags.config, config.site.file), user)
     refuse_output(site.output, user)
     refuse_program(user)
     return site

@@ -5,7 +5,7 @@ outputs); then the privileges go; then processes are made, while there is no thr
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -58,6 +58,8 @@ from sensor.settings.extras import require_extras
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sensor.alerts.alert import Observer
     from sensor.attach.place import Place
     from sensor.files.ownership import Owner
@@ -83,6 +85,8 @@ class WatchOptions:
     settings: Callable[[], "Config"]  # reads the settings, anew at each call
     # Makes the hook that learns the site beside the watch, of what gives it another bundle; None: nothing is learnt.
     learning: "Callable[[NewBundle, Detection], Hook] | None" = None
+    settings_file: "Path | None" = None  # that the settings are read from
+    requested: Iterable[int] = ()  # signals by which something was requested before the watch could do it
 
 
 @contextmanager
@@ -152,7 +156,7 @@ def watching(options: WatchOptions) -> Iterator[AssembledRun]:
         run = Run(turns, detection, screen, [hook, *learning, *own], latest)
         _serve_metrics(stack, config, latest)
         stack.enter_context(stopped_by_signals(run))
-        stack.enter_context(requested_by_signals(hook))
+        stack.enter_context(requested_by_signals(hook, options.requested))
         notify("READY=1", f"STATUS=watching {source}")
         yield AssembledRun(run, detection)
         notify("STOPPING=1")
@@ -224,7 +228,7 @@ def _watch_hook(
         speaker,
         interval_s=config.stats.interval_s,
         state=state,
-        reload=Reload(options.settings, config, takers),
+        reload=Reload(options.settings, config, takers, options.settings_file),
         news=new_bundle.news,
         alive=Watchdog().feed,
     )

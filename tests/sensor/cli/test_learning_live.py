@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from sensor.cli.baseline import _heard
 from sensor.cli.build import build_judge, load_model
 from sensor.cli.flags import Flags
-from sensor.cli.learning_live import LearnedSite, has_site
+from sensor.cli.learning_live import LearnedSite, has_site, refuse_settings
 from sensor.cli.reload import taken_episode_settings
 from sensor.cli.watch import learned_beside
+from sensor.errors import CAPTURE, INTERRUPTED, OK, ConfigError
+from sensor.process.privileges import User
 from sensor.run.new_bundle import NewBundle
 from sensor.settings.config import Config
 from tests.models.test_site import SITE
@@ -165,3 +170,45 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):  # the latter: it goes while it is read
         return False
+
+
+def test_settings_that_are_wrong_when_there_is_enough_cost_the_learning_and_not_the_watch(tmp_path: Path) -> None:
+    def wrong() -> Config:
+        raise ConfigError("site.yaml:1:1: no such setting")
+
+    site = LearnedSite(tmp_path / "site", 60.0, 1.0, wrong)
+    run: Any = SimpleNamespace(screen=SimpleNamespace(note=lambda _text: None))
+    learner = site.begun(run, NewBundle(None), SimpleNamespace(flow_recorder=None))  # type: ignore[arg-type]
+    assert learner() == "the site cannot be learnt: site.yaml:1:1: no such setting"
+
+
+def test_settings_that_cannot_be_read_once_more_are_told_before_a_day_is_listened_to(tmp_path: Path) -> None:
+    pipe, own = tmp_path / "pipe", tmp_path / "own.yaml"
+    os.mkfifo(pipe)
+    own.touch(mode=0o600)
+    refuse_settings((None, own), None)
+    with pytest.raises(ConfigError, match="pipe: is a pipe or a device"):
+        refuse_settings((pipe,), None)
+    if os.geteuid() == 0:
+        with pytest.raises(ConfigError, match="may not when its privileges have gone"):
+            refuse_settings((own,), User("nobody", 65534, 65534))
+
+
+@pytest.mark.parametrize(
+    ("enough", "problems", "code"), [(True, [], OK), (False, [], INTERRUPTED), (False, ["worker 1 ended"], CAPTURE)]
+)
+def test_a_capture_that_ends_unasked_was_not_heard_for_long_enough(
+    enough: bool, problems: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = LearnedSite(tmp_path / "site", 60.0, 1.0, config)
+
+    @contextmanager
+    def ended(_options: object) -> Iterator[SimpleNamespace]:
+        site.enough = enough
+        run = SimpleNamespace(run=lambda: None, stopping=not problems, turns=SimpleNamespace(problems=problems))
+        yield SimpleNamespace(run=run)
+
+    monkeypatch.setattr("sensor.cli.watching.watching", ended)
+    monkeypatch.setattr("sensor.cli.learning_live.refuse_output", lambda _output, _user: None)
+    monkeypatch.setattr("sensor.process.privileges.single_threaded_libraries", lambda: None)
+    assert _heard(site, "lo", quiet=True) == code

@@ -1,6 +1,8 @@
 """What a watch tells and does, turn by turn, with reports, clocks and alerts that the test makes."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +17,14 @@ from flows.batch import FlowBatch
 from flows.block import PacketBlock
 from flows.meter import Meter
 from sensor.alerts.alert import Alert, Endpoint, Observer
-from sensor.cli.reload import NotesAgain, Reload, reopened_outputs, taken_interval
+from sensor.cli.reload import (
+    NotesAgain,
+    Reload,
+    not_yet_requested,
+    reopened_outputs,
+    requested_by_signals,
+    taken_interval,
+)
 from sensor.errors import ConfigError
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
@@ -388,3 +397,30 @@ def test_a_reload_takes_over_notes_and_a_broken_file_changes_nothing(tmp_path: P
     (line,) = reload(hook)
     assert line.startswith(f"not taken over: {path}: no such file")
     assert hook.detection.notes == taken_over
+
+
+def test_settings_that_came_by_a_pipe_are_not_read_again(tmp_path: Path) -> None:
+    """They would be empty by now, or keep whoever reads them waiting."""
+    pipe, config = tmp_path / "pipe", effective_config().config
+    os.mkfifo(pipe)
+    _, hook = Stage(ScriptedCapture([])).watch()
+    (line,) = Reload(lambda: effective_config(pipe).config, config, (), pipe)(hook)
+    assert line == f"not taken over: {pipe}: is a pipe or a device, expected a file: settings can be read again then"
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [("", "a", True), ("a", "", True), ("a", "b", False)])
+def test_a_file_of_alerts_where_there_was_none_takes_a_restart(before: str, after: str, told: bool) -> None:
+    at_start, now = (effective_config(overrides=[f"output.file={name}"]).config for name in (before, after))
+    _, hook = Stage(ScriptedCapture([])).watch()
+    lines = Reload(lambda: now, at_start, ())(hook)
+    assert ("only a restart takes over output.file" in lines) is told
+
+
+def test_what_is_requested_before_the_watch_can_do_it_is_done_then() -> None:
+    _, hook = Stage(ScriptedCapture([])).watch()
+    with not_yet_requested() as requested:
+        signal.raise_signal(signal.SIGHUP)
+        with requested_by_signals(hook, requested):
+            assert (hook.requests.reload, hook.requests.stats) == (True, False)
+            signal.raise_signal(signal.SIGUSR1)
+            assert hook.requests.stats
