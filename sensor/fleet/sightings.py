@@ -51,13 +51,14 @@ class _Group:
     start_ns: int
     end_ns: int
     members: list[Sighting]
+    sensors: set[str]  # of these
 
     def takes(self, other: Sighting) -> bool:
         """Whether an alert with a flow or a target in common is of the same attack."""
         return (
             other.start_ns <= self.end_ns + CLOCKS_NS
             and self.start_ns <= other.end_ns + CLOCKS_NS
-            and all(member.sensor != other.sensor for member in self.members)
+            and other.sensor not in self.sensors
         )
 
 
@@ -120,9 +121,10 @@ def grouped(sightings: Iterable[Sighting]) -> list[Sequence[Sighting]]:
         near = (group for mark in marks for group in by_mark.get(mark, ()) if group.takes(found))
         group = min(near, key=lambda each: each.number, default=None)
         if group is None:
-            group = _Group(len(groups), found.start_ns, found.end_ns, [])
+            group = _Group(len(groups), found.start_ns, found.end_ns, [], set())
             groups.append(group)
         group.members.append(found)
+        group.sensors.add(found.sensor)
         group.end_ns = max(group.end_ns, found.end_ns)
         for mark in marks:
             known = by_mark.setdefault(mark, deque(maxlen=GROUPS_AT_ONCE))

@@ -1,5 +1,6 @@
 """Alerts of several sensors that tell of one attack are one; what one sensor told apart is not, nor another site's."""
 
+import time
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -108,3 +109,7 @@ def test_many_alerts_of_one_target_are_compared_in_no_time() -> None:
         for number in range(20_000)
     ]
     assert sum(len(group) for group in grouped(made)) == len(made)
+    strangers = [found._replace(sensor=f"s{number}", start_ns=0, end_ns=0) for number, found in enumerate(made)]
+    begun_s = time.process_time()
+    assert [len(group) for group in grouped(strangers)] == [len(made)]
+    assert time.process_time() - begun_s < 5  # compared each with each it takes 16 s
