@@ -6,6 +6,7 @@ in damage is read up to there. What the lines say is the business of sensor.aler
 
 import io
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -156,27 +157,31 @@ class Follower:
                 continue
             yield from self.lines()  # what was written before it was replaced, and after the last look
             yield from self._splitter.end()
-            self._open_anew()
+            if not self._open_anew():
+                self._wait(LOOK_AGAIN_S)
 
     def _replaced(self) -> bool:
         """Whether another file has the name now, or this one was cut back.
 
-        Between two files there is none: what is still written to the old one is read.
+        Between two files there is none: what is still written to the old one is read. A directory or a pipe is none.
         """
         held = os.fstat(self._file.fileno())
         try:
             named = os.stat(self._name)
         except OSError:
             return False
+        if not stat.S_ISREG(named.st_mode):
+            return False
         if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
             return True
         return held.st_size < self._file.tell() - self._splitter.unfinished
 
-    def _open_anew(self) -> None:
-        """Go on at the beginning of the file that has the name now; where there is none again, look again later."""
+    def _open_anew(self) -> bool:
+        """Go on at the beginning of the file that has the name now; False where it cannot be opened, or is gone."""
         try:
             fresh = opened(self._name)
         except InputError:
-            return
+            return False
         self._file.close()
         self._file = fresh
+        return True

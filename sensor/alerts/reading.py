@@ -29,6 +29,8 @@ Record = Alert | StatsRecord | EventRecord | DriftRecord
 OTHER_RECORDS: Final = ("stats/", "event/", "drift/", "flow/", "attach/")
 TOO_LONG: Final = "longer than 64 KiB"
 NOT_JSON: Final = "not JSON"
+TOO_DEEP: Final = "nested too deeply"
+_NESTED: Final = 200  # objects and lists in each other, which can be written again; a record of ours has six
 NOT_OURS: Final = "no record of this sensor"
 # Records that are read back, by kind: in words, their format, and their reader.
 _READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]]] = {
@@ -41,6 +43,8 @@ _READ: Final[dict[str, tuple[str, Format, Callable[[Mapping[str, Any]], Record]]
 
 T = TypeVar("T")
 _WRITTEN: Final = {str(written) for _, written, _ in _READ.values()}  # schemas as this release writes them
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _BLANK: Final = re.compile(rb"(?:\A|\n)[ \t\r\v\f]*\n")
 
 
@@ -149,10 +153,21 @@ def native_line(line: bytes) -> NativeLine:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise UnreadableLineError(NOT_JSON, f"from column {error.colno} on") from error
+    if line.count(b"{") + line.count(b"[") > _NESTED and _depth(line) > _NESTED:
+        raise UnreadableLineError(TOO_DEEP)
     schema = claimed_schema(document)
     if schema is None or not schema.startswith(("alert/", *OTHER_RECORDS)):
         raise UnreadableLineError(NOT_OURS)
     return NativeLine(line if line.endswith(b"\n") else line + b"\n", printable(schema, 32), document, head)
+
+
+def _depth(line: bytes) -> int:
+    """How many objects and lists of a line of JSON lie in each other at most."""
+    depth = most = 0
+    for mark in _BRACKETS.findall(_STRINGS.sub(b"", line)):
+        depth += 1 if mark in b"{[" else -1
+        most = max(most, depth)
+    return most
 
 
 def read_lines(

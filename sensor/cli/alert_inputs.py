@@ -85,7 +85,10 @@ def alerts_in(
 
 
 def episode_of(id_: str, found: "Iterable[Entry]", names: Sequence[str]) -> "list[Entry]":
-    """All lines of the one episode whose id begins so. names: of the inputs. Raises InputError for none or several."""
+    """All lines of the one episode whose id begins so, in the order of their numbers, one that comes twice once.
+
+    names: of the inputs. Raises InputError for none or several.
+    """
     if os.path.isfile(id_):
         raise typer.BadParameter(f"found the file {printable(id_)}, expected an alert's id before it", param_hint="ID")
     wanted = id_.upper()
@@ -102,7 +105,7 @@ def episode_of(id_: str, found: "Iterable[Entry]", names: Sequence[str]) -> "lis
         raise InputError(
             f"{printable(id_, ID_SHOWN)}: found {len(ids):,} alerts ({some}), expected the beginning of one id"
         )
-    return lines
+    return sorted({entry.line: entry for entry in lines}.values(), key=lambda entry: entry.alert.sequence)
 
 
 def fleet_of(path: Path) -> "Fleet":

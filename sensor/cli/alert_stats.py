@@ -1,4 +1,4 @@
-"""Counts over the alerts of a log: each alert once, by its last line.
+"""Counts over the alerts of a log: each alert once, by its last line, whatever the order of lines.
 
 Of each only what is counted is kept, some 0.4 KB, and of no more than ALERTS_KEPT: whoever writes the log may make up
 as many as there is room for on a disk.
@@ -11,7 +11,7 @@ from sys import intern
 from typing import Any, Final, NamedTuple
 
 from sensor.alerts.alert import Alert
-from sensor.alerts.kinds import timestamp
+from sensor.alerts.kinds import MOST, timestamp
 from sensor.alerts.spread import counted
 from sensor.alerts.techniques import NO_TECHNIQUE
 from sensor.alerts.words import moment
@@ -29,6 +29,7 @@ ALERTS_KEPT: Final = 1_000_000
 class LastLine(NamedTuple):
     """What is counted of the last line of an alert."""
 
+    sequence: int  # number of the line
     muted: bool
     flows: int
     start_ns: int
@@ -56,10 +57,11 @@ class Statistics:
         """Count lines of alerts."""
         for alert in alerts:
             self.lines += 1
-            if alert.key in self._last or len(self._last) < ALERTS_KEPT:
-                self._last[alert.key] = _last_line(alert, self.fleet)
-            else:
+            before = self._last.get(alert.key)
+            if before is None and len(self._last) >= ALERTS_KEPT:
                 self.not_kept += 1
+            elif before is None or alert.sequence >= before.sequence:
+                self._last[alert.key] = _last_line(alert, self.fleet)
 
     @property
     def _not_muted(self) -> list[LastLine]:
@@ -90,7 +92,7 @@ class Statistics:
             "lines": self.lines,
             **({"muted": muted} if muted else {}),
             **({"not_kept": self.not_kept} if self.not_kept else {}),
-            "flows": sum(alert.flows for alert in told),
+            "flows": min(sum(alert.flows for alert in told), MOST),  # whoever writes the lines may say any number
             "first": timestamp(min(alert.start_ns for alert in told)) if told else None,
             "last": timestamp(max(alert.end_ns for alert in told)) if told else None,
             "verdict": _ranked(alert.verdict for alert in told),
@@ -166,6 +168,7 @@ def _hosts_in_words(hosts: list[dict[str, Any]]) -> list[str]:
 def _last_line(alert: Alert, fleet: Sites | None) -> LastLine:
     technique = alert.technique or NO_TECHNIQUE
     return LastLine(
+        sequence=alert.sequence,
         muted=alert.muted is not None,
         flows=alert.spread.flows,
         start_ns=alert.start_ns,

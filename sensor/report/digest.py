@@ -126,7 +126,7 @@ class Digest:
         attack = alert.verdict == "attack"
         before = self._episodes.get(key)
         if before is not None:
-            last = alert if alert.time_ns >= before.last.time_ns else before.last
+            last = alert if alert.sequence >= before.last.sequence else before.last
             opened_ns = min(before.opened_ns, alert.time_ns)
             self._episodes[key] = replace(
                 before, last=last, lines=before.lines + 1, opened_ns=opened_ns, attack=before.attack or attack

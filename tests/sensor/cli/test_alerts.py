@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from sensor.alerts import json_lines
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.formats import formatter
 from sensor.alerts.json_lines import LONGEST_LINE, Follower
@@ -26,7 +27,9 @@ from sensor.cli.alert_listing import wrapped_detail
 from sensor.cli.alert_rows import one_each
 from sensor.cli.alert_stats import Statistics
 from sensor.cli.alert_text import detail, line_in_words, row_in_words
-from tests.support.alerts import an_alert
+from sensor.errors import InputError
+from sensor.report.digest import Digest
+from tests.support.alerts import SPREAD, an_alert
 from tests.support.command import Result, flowvigil, started
 from tests.support.native import a_stats_line, an_event_line
 
@@ -181,6 +184,21 @@ def test_a_row_is_the_last_line_that_matches_whatever_order_the_files_have(tmp_p
     assert flowvigil("alerts", "tail", *files).stdout == lines[2]
     (tmp_path / "open").write_bytes(lines[0] + lines[1])
     assert flowvigil("alerts", "search", "", tmp_path / "open").stdout == lines[1]
+    (tmp_path / "twice").write_bytes(lines[2] + lines[0] + lines[1] + lines[0])
+    assert flowvigil("alerts", "show", "--json", "AAAA", tmp_path / "twice").stdout == b"".join(lines)
+
+
+def test_what_is_counted_of_an_alert_is_its_last_line_whatever_order_the_lines_have() -> None:
+    opened = an_alert(verdict="uncertain", spread=replace(SPREAD, flows=1))
+    closed = an_alert(action="closed", sequence=3)
+    for lines in ((opened, closed), (closed, opened), (closed, opened, closed)):
+        statistics, digest = Statistics(), Digest()
+        statistics.add(lines)
+        for line in lines:
+            digest.add_alert(line)
+        document = statistics.document()
+        assert (document["verdict"], document["flows"]) == ({"attack": 1}, SPREAD.flows)
+        assert [episode.last for episode in digest] == [closed]
 
 
 def test_rows_that_wait_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,6 +327,26 @@ def test_statistics_tell_of_alerts_beyond_those_that_are_kept(monkeypatch: pytes
     assert "2 lines of more alerts than are counted" in statistics.table()[0]
 
 
+def test_numbers_beyond_64_bits_are_counted_as_the_most_that_json_has(tmp_path: Path) -> None:
+    many = [an_alert(id=letter * 26, spread=replace(SPREAD, flows=2**63 - 1)) for letter in "ABC"]
+    (tmp_path / "log").write_bytes(b"".join(map(alert_line, many)))
+    assert json.loads(flowvigil("alerts", "stats", "--json", tmp_path / "log").stdout)["flows"] == 2**63 - 1
+
+
+@pytest.mark.parametrize("command", [("convert",), ("search", "", "--with-notes")])
+def test_a_line_that_is_nested_so_deeply_that_nobody_could_write_it_is_left_out(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    lines = [LINES[0][:-2] + b',"other":' + b"[" * depth + b'"["' + b"]" * depth + b"}\n" for depth in (199, 1000)]
+    lines.append(LINES[0].replace(b'"2023-11-14T22:13:21.000000Z"', b"[" * 1000 + b"]" * 1000, 1))
+    (tmp_path / "log").write_bytes(b"".join(lines))
+    (tmp_path / "site.yaml").write_text("home: [10.0.0.0/8]\n")
+    found = flowvigil("alerts", *command, tmp_path / "log", FLOWVIGIL__SITE__FILE=str(tmp_path / "site.yaml"))
+    assert found.code == 6
+    assert [json.loads(line)["event"]["sequence"] for line in found.stdout.splitlines()] == [1]
+    assert "2 lines left out: nested too deeply" in words(found)
+
+
 def test_nothing_from_a_log_reaches_a_terminal_unescaped(tmp_path: Path) -> None:
     hostile = an_alert(label="\x1b[31m", reason="\x1b]0;x\x07\u202e", technique=None)
     document = json.loads(alert_line(hostile))
@@ -391,6 +429,42 @@ def test_following_goes_on_through_rotation_and_cutting_back(tmp_path: Path) -> 
     with pytest.raises(DoneError):
         deque(map(seen.append, Follower(str(path), wait).forever()), maxlen=0)
     assert seen == [*LINES, *LINES[:2], b"cut sh\n", *LINES[2:]]
+
+
+@pytest.mark.parametrize("kind", ["unreadable", "directory", "pipe"])
+def test_following_waits_for_a_file_that_can_be_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / "alerts.jsonl", 0
+    path.write_bytes(LINES[0])
+    follower = Follower(str(path), lambda _seconds: step())
+
+    def step() -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            path.rename(tmp_path / "alerts.jsonl.1")
+            if kind == "directory":
+                path.mkdir()
+            elif kind == "pipe":
+                os.mkfifo(path)
+            else:
+                path.write_bytes(LINES[1])
+                monkeypatch.setattr(json_lines, "opened", refused)
+        if waits == 4:
+            monkeypatch.undo()
+            path.rename(tmp_path / "other")
+            path.write_bytes(LINES[1])
+
+    asked: list[int] = []
+
+    def refused(name: str) -> None:
+        asked.append(waits)
+        assert len(asked) < 9, "it does not wait"
+        raise InputError(f"{name}: permission denied")
+
+    assert list(islice(follower.forever(), 2)) == LINES[:2]
+    assert waits == 4
 
 
 def test_part_of_a_line_that_is_taken_back_costs_whoever_follows_nothing(tmp_path: Path) -> None:
