@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from sensor.cli.beforehand import tell_skipped
-from sensor.cli.build import load_model
+from sensor.cli.build import geo_databases, load_model, observer, site_notes
 from sensor.cli.capture_list import captures_of
 from sensor.cli.cluster_carrier import checked_scheduler, cluster_of
 from sensor.cli.island_options import IslandOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 LOOK_S: Final = 0.1  # between two looks at how far all are, unless one has ended
+_OF_PROCESS: Final = re.compile(r"/dev/(stdin$|fd/)|/proc/(thread-)?self/fd/")  # open in this process alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,12 @@ class Islands:
         from sensor.sources.captures.stream import packet_filter
 
         config, options = self._settings, self.options
-        if STDIN in self.captures:
-            raise typer.BadParameter(
-                "found -, which is one stream, expected files or directories", param_hint="--independent"
-            )
+        for name in self.captures:
+            if name == STDIN or _OF_PROCESS.match(name):
+                raise typer.BadParameter(
+                    f"found {printable(name, 100)}, which is one stream, expected files or directories",
+                    param_hint="--independent",
+                )
         if options.resume and options.run is None:
             raise typer.BadParameter(
                 "expected --run DIR with it, the directory of the run that is to go on", param_hint="--resume"
@@ -114,6 +118,7 @@ class Islands:
         limits = {"slots": workers, "patience_s": jobs.patience_s, "memory_bytes": jobs.memory_bytes}
         told = {
             "config": settings,
+            "sensor": observer(self.config).name,  # a worker has another one
             "limits": limits,
             "quiet": self.quiet,
             "table": table,
@@ -123,6 +128,9 @@ class Islands:
             pool = stack.enter_context(LocalPool(COMMAND, told, workers))
             return pool, _started(pool)
         ready = UNJUDGED if table is not None else judged_by(self.config, load_model(self.config))
+        site_notes(self.config)  # so that what is wrong with them is told here, and not of each worker
+        if (geo := geo_databases(self.config)) is not None:
+            geo.close()
         carrier = cluster_of(self.config, self.options.scheduler, told, ready)
         return stack.enter_context(carrier), ready
 
@@ -206,6 +214,8 @@ class IslandRun:
                 show(self.progress)
 
         for number, capture in enumerate(self.captures):
+            if self.stopping:
+                break
             if (result := self.run.end_of(capture)) is not None and self._suffices(capture, result):
                 self.schedule.know(number, result, capture.size or 0)
         look(at_once=True)
@@ -237,7 +247,8 @@ class IslandRun:
             return
         if "unwritten" in result:
             raise OutputError(result["unwritten"])
-        if result["code"] != OUTPUT:  # what was not kept is read again, should the run go on
+        # What was not kept is read again, should the run go on, and what could not even be opened.
+        if result["code"] != OUTPUT and result["account"]:
             self.run.keep_end(capture, result)
 
     def _take(self, take: Callable[[Capture, dict[str, Any]], None], note: Callable[[str], None]) -> None:

@@ -72,10 +72,14 @@ class _Reading:
             if logged is not None:
                 screen.note(logged_in_words(logged))
             outputs.close()
-            run.run.keep_delivered(self._delivered, self._sequence)
+            if outputs.complete:  # else they get all lines of this run again, should it go on
+                run.run.keep_delivered(self._delivered, self._sequence)
             if run.keep and not run.stopping:
                 self._write_all()
-            screen.finish(run.progress, [*run.problems, *outlet.problems, *([CUT_SHORT] * run.stopping)])
+            screen.finish(
+                run.progress,
+                [*run.problems, *outlet.problems, *([CUT_SHORT] * (run.stopping and run.given_up is None))],
+            )
             if outlet.reader_gone:
                 raise BrokenPipeError
             if outlet.lost_output or run.lost:

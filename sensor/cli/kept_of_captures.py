@@ -5,9 +5,12 @@ once all are there. Flow logs of all lie in one directory, in files whose names 
 """
 
 import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +19,7 @@ from sensor.errors import OutputError, reason_of
 from sensor.files.alone import InUseError, lock_alone, unlock
 from sensor.files.ownership import make_owned_directory
 from sensor.jobs.run_directory import Capture
+from sensor.printable import printable
 
 if TYPE_CHECKING:
     from sensor.settings.config import Config
@@ -24,6 +28,7 @@ UNFINISHED: Final = "-unfinished"
 _LETTERS_OF_NAME: Final = 16
 _LETTERS_OF_KEY: Final = 12
 _RUN_LETTERS: Final = 16  # of a flow log's file name
+_OF_CAPTURE: Final = re.compile(rf"([A-Za-z0-9-]+-)?[0-9a-f]{{{_LETTERS_OF_KEY}}}")  # see directory_name
 
 
 def directory_name(capture: Capture) -> str:
@@ -50,6 +55,7 @@ class KeptOfCaptures:
     def held(self) -> Iterator["KeptOfCaptures"]:
         """While nobody else keeps packets there. Raises OutputError for a directory that cannot be used."""
         refuse_packet_directory(self._config, [capture.name for capture in self._captures])
+        self._refuse_kept()
         make_packet_directory(self._config)
         make_flow_directory(self._config)
         if self._packets is None:
@@ -79,13 +85,14 @@ class KeptOfCaptures:
         return told
 
     def has(self, capture: Capture, result: dict[str, Any]) -> bool:
-        """Whether what an earlier run kept of a capture is still there, as far as the limit lets it; it counts then."""
-        if self._packets is not None and result.get("packet_files", 0):
-            files = _files_in(self._packets / directory_name(capture))
-            if not files:
-                return False
-            self._add(self._places[capture.key], files)
-        return self._flows is None or not result.get("flow_files", 0) or any(_logs_of(self._flows, capture))
+        """Whether what an earlier run kept of a capture is still there, as far as the limits let it; it counts then.
+
+        Not once captures of this run have ended. Raises OutputError.
+        """
+        try:
+            return self._has_packets(capture, result) and self._has_flows(capture, result)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def ended(self, capture: Capture, result: dict[str, Any] | None) -> None:
         """Count what a capture left, and delete the files of the first captures beyond the limit.
@@ -99,6 +106,58 @@ class KeptOfCaptures:
                 self._add(self._places[capture.key], _files_in(self._packets / directory_name(capture)))
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _refuse_kept(self) -> None:
+        """Raise OutputError where packets that an earlier run kept there are to be read as captures."""
+        if self._packets is None:
+            return
+        directory = Path(os.path.realpath(self._packets))
+        for capture in self._captures:
+            place = Path(os.path.realpath(capture.name)).parent
+            if place.parent == directory and _OF_CAPTURE.fullmatch(place.name):
+                raise OutputError(
+                    f"packets cannot be kept in {self._packets}: found {printable(capture.name, 200)} there, which is "
+                    "to be read, expected another directory"
+                )
+
+    def _has_packets(self, capture: Capture, result: dict[str, Any]) -> bool:
+        if self._packets is None or not result.get("packet_files", 0):
+            return True
+        if files := self._packet_files[capture.key]:
+            self._add(self._places[capture.key], files)
+            return True
+        own: int = result["account"]["kept"]["bytes"]
+        return self._packet_bytes + own > self._config.keep_packets.directory_bytes  # it would be the first to go
+
+    def _has_flows(self, capture: Capture, result: dict[str, Any]) -> bool:
+        if self._flows is None or not result.get("flow_files", 0) or capture.key[:_RUN_LETTERS] in self._logs:
+            return True
+        own: int = result["account"]["logged"]["bytes"]
+        return sum(self._logs.values()) + own > self._config.flow_log.directory_bytes
+
+    @cached_property
+    def _packet_files(self) -> dict[str, dict[str, int]]:
+        """Bytes of the files of packets that earlier runs left, by key of their capture and name."""
+        assert self._packets is not None  # noqa: S101  # who asks
+        return {capture.key: _files_in(self._packets / directory_name(capture)) for capture in self._captures}
+
+    @cached_property
+    def _packet_bytes(self) -> int:
+        return sum(sum(files.values()) for files in self._packet_files.values())
+
+    @cached_property
+    def _logs(self) -> Counter[str]:
+        """Bytes of the flow logs that are there, by whose they are."""
+        from sensor.flow_log.files import log_name
+
+        assert self._flows is not None  # noqa: S101  # who asks
+        found: Counter[str] = Counter()
+        with os.scandir(self._flows) as entries:
+            for entry in entries:
+                if (name := log_name(entry.name)) is not None:
+                    with suppress(FileNotFoundError):  # another run deletes, too
+                        found[name.run] += entry.stat(follow_symlinks=False).st_size
+        return found
 
     def _add(self, place: int, files: dict[str, int]) -> None:
         self._files[place] = files
@@ -123,7 +182,10 @@ class KeptOfCaptures:
             remove_logs(self._flows, capture.key[:_RUN_LETTERS])
 
     def _unusable(self, error: OSError) -> OutputError:
-        return OutputError(f"packets cannot be kept in {self._packets}: {reason_of(error)}, expected another directory")
+        what = (
+            f"packets cannot be kept in {self._packets}" if self._packets else f"flows cannot be kept in {self._flows}"
+        )
+        return OutputError(f"{what}: {reason_of(error)}, expected another directory")
 
 
 def unfinished(directory: Path) -> Path:
@@ -149,10 +211,6 @@ def remove_logs(directory: Path, run: str) -> None:
     """Remove the files of a flow log that are of a run. Raises OSError."""
     for path in directory.glob(f"flows-*-{run}-*.parquet"):
         path.unlink(missing_ok=True)
-
-
-def _logs_of(directory: Path, capture: Capture) -> Iterator[Path]:
-    return directory.glob(f"flows-*-{capture.key[:_RUN_LETTERS]}-*.parquet")
 
 
 def _files_in(directory: Path) -> dict[str, int]:

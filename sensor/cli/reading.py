@@ -35,12 +35,14 @@ from sensor.settings.extras import require_extras
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
+    from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge
     from sensor.metering.turns import TurnSource
     from sensor.packets.recorder import PacketRecorder
     from sensor.run.ahead import MeteredAhead
     from sensor.run.run import Hook
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 READ_QUEUE_WAIT_S = 10.0  # for which reading a capture waits for room in the queue of a listed output
 
@@ -50,6 +52,9 @@ class OneOfMany:
     """What a run knows that is over one of many captures, each for itself."""
 
     capture: str  # path of it, which its lines are to name
+    notes: "SiteNotes | None" = None  # of the site, and where addresses belong: the same for all of them
+    geo: "GeoDatabases | None" = None
+    moved: Callable[[], None] | None = None  # called after each read, also where no flow comes of it
     packets_in: str = ""  # directory, with a slash, in which alerts say that their packets are
     flow_log_run: str | None = None  # by which its flow log's files are known
 
@@ -73,7 +78,8 @@ def reading(
     capture = one.capture if one else None
     require_extras(config)
     refuse_packet_directory(config, captures)
-    notes, geo = site_notes(config), geo_databases(config)
+    notes, geo = (one.notes, one.geo) if one else (site_notes(config), geo_databases(config))
+    moved = one.moved if one else None
     with ExitStack() as stack:
         if judge is None:
             kernels, beforehand = cached(JUDGING, config), partial(refuse_reading, config, captures)
@@ -82,7 +88,7 @@ def reading(
             )
             judge = build_judge(config, hybrid)
         else:
-            hybrid, metered = judge.hybrid, metered_ahead(stack, config, captures, cores)
+            hybrid, metered = judge.hybrid, metered_ahead(stack, config, captures, cores, moved)
         from sensor.outputs.outputs import Outputs
         from sensor.run.detection import Detection
         from sensor.run.outlet import Outlet
@@ -123,12 +129,14 @@ def reading(
             geo=geo,
             names=build_names(config),
             capture=capture,
+            may_judge=moved,
         )
         stack.callback(detection.close_files)
         hooks = [*site_hooks(hybrid), *drift_hooks(detection), OutputNews(detection, observer(config)), *more_hooks]
-        turns = judged_turns(stack, config, captures, metered, judge, recorder)
+        turns = judged_turns(stack, config, captures, metered, judge, recorder, moved)
         run = Run(turns, detection, screen, hooks)
-        stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
+        if one is None:  # a part of the lines of one of many must not be taken for all of them: a signal fails it
+            stack.enter_context(stopped_by_signals(run, outputs.stop_waiting))
         yield AssembledRun(run, detection)
 
 
@@ -148,7 +156,13 @@ def model_beside_metering(
     return hybrid, metered or metered_ahead(stack, config, captures, cores)
 
 
-def metered_ahead(stack: ExitStack, config: "Config", captures: Sequence[str], cores: int) -> "MeteredAhead | None":
+def metered_ahead(
+    stack: ExitStack,
+    config: "Config",
+    captures: Sequence[str],
+    cores: int,
+    moved: Callable[[], None] | None = None,
+) -> "MeteredAhead | None":
     """Turns of captures, metered from now on where there is more than one core; None where that would change something.
 
     A pipe's writer may be slow, and its packets are judged as they come; packets of alerts are looked for in memory
@@ -162,18 +176,23 @@ def metered_ahead(stack: ExitStack, config: "Config", captures: Sequence[str], c
         return None
     if any(map(is_pipe, captures_in(captures))):
         return None
-    metered = MeteredAhead(capture_turns(config, captures), cores)
+    metered = MeteredAhead(capture_turns(config, captures, moved=moved), cores)
     stack.callback(metered.close)
     return metered
 
 
-def capture_turns(config: "Config", captures: Sequence[str], recorder: "PacketRecorder | None" = None) -> "TurnSource":
-    """Turns of flow records of captures, for a judge. Raises ConfigError for a filter."""
+def capture_turns(
+    config: "Config",
+    captures: Sequence[str],
+    recorder: "PacketRecorder | None" = None,
+    moved: Callable[[], None] | None = None,
+) -> "TurnSource":
+    """Turns of flow records of captures, for a judge. moved: as of CaptureStream. Raises ConfigError for a filter."""
     from sensor.metering.captures import CaptureTurns
     from sensor.sources.captures.stream import CaptureStream
 
     return CaptureTurns(
-        CaptureStream(captures, config.capture.filter),
+        CaptureStream(captures, config.capture.filter, moved=moved),
         build_meter(config),
         recorder.ring if recorder else None,
     )
@@ -186,10 +205,11 @@ def judged_turns(
     metered: "MeteredAhead | None",
     judge: "Judge",
     recorder: "PacketRecorder | None" = None,
+    moved: Callable[[], None] | None = None,
 ) -> "TurnSource":
     """The turns of captures for a judge, made ahead of it where they are metered ahead (metered_ahead)."""
     if metered is None:
-        return capture_turns(config, captures, recorder)
+        return capture_turns(config, captures, recorder, moved)
     from sensor.run.ahead import TurnsAhead
 
     ahead = TurnsAhead(metered, judge)

@@ -5,7 +5,6 @@ rows of a flow table, and an account of its run.
 """
 
 import gc
-import json
 import os
 import signal
 import sys
@@ -17,7 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sensor.cli.build import build_judge, build_meter, build_table_meter, make_flow_directory
+from sensor.cli.build import (
+    build_judge,
+    build_meter,
+    build_table_meter,
+    geo_databases,
+    make_flow_directory,
+    site_notes,
+)
 from sensor.cli.display import DisplayOptions
 from sensor.cli.exit_code import exit_code
 from sensor.cli.kept_of_captures import remove_logs, whole_directory
@@ -36,11 +42,13 @@ from sensor.process.preloading import load
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
+    from sensor.geoip.databases import GeoDatabases
     from sensor.judging.judge import Judge
     from sensor.metering.turns import Turn
     from sensor.report.coverage import HostCensus
     from sensor.run.run import Run
     from sensor.settings.config import Config
+    from sensor.site.notes import SiteNotes
 
 COMMAND: Final = [sys.executable, "-P", "-m", "sensor.cli.reading_pool"]  # -P: no module of where the captures lie
 # What a child runs, loaded before there is one, as loading it would take longer than reading a small capture.
@@ -86,6 +94,14 @@ class TableOptions:
     parquet: bool  # else CSV
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is told of addresses beside what is judged."""
+
+    notes: "SiteNotes | None" = None
+    geo: "GeoDatabases | None" = None
+
+
 class Moving:
     """The hook of a run (sensor.run.run.Hook) that tells the process above that it goes on."""
 
@@ -112,6 +128,7 @@ def main() -> None:
     """Serve by standard input and output until the first is closed."""
     told, telling = os.dup(0), os.dup(1)
     os.dup2(2, 1)  # what is written to stdout by mistake must not be taken for news
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor be read by a capture's name what is told to this process
     for number in (signal.SIGINT, signal.SIGHUP):  # meant for the process that began this one
         signal.signal(number, signal.SIG_IGN)
     asked = Lines(told)
@@ -132,9 +149,11 @@ def main() -> None:
 
 
 def _config_of(settings: dict[str, Any]) -> "Config":
+    """The settings of the run, and whose it is: a worker of a cluster is another machine."""
     from sensor.settings.config import Config
 
-    return Config.model_validate_json(json.dumps(settings["config"]))
+    config = Config.model_validate(settings["config"], strict=False)  # no JSON: that has names in UTF-8 alone
+    return config.model_copy(update={"sensor": config.sensor.model_copy(update={"name": settings["sensor"]})})
 
 
 def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
@@ -148,7 +167,9 @@ def _ready_to_judge(settings: dict[str, Any]) -> tuple[Work, dict[str, Any]]:
     warm_up_reading()
     make_flow_directory(config)  # which loads what writing there needs
     judge = build_judge(config, hybrid)  # each child has a copy, of whose empty tables it pays for what it fills
-    work = partial(_one, partial(read_one, config, judge, count_hosts=bool(settings["count_hosts"])))
+    # Read once: what somebody edits meanwhile must not be told of half of the captures.
+    site = Site(site_notes(config), geo_databases(config))
+    work = partial(_one, partial(read_one, config, judge, site, count_hosts=bool(settings["count_hosts"])))
     return work, judged_by(config, hybrid)
 
 
@@ -195,7 +216,7 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
     page.move(0)
     try:
         work(task, page, found)
-        found["sha256"] = sha256_of(task["part"])
+        found["sha256"] = sha256_of(task["part"], page.go_on)
     except (OutputError, OSError) as error:
         why = reason_of(error) if isinstance(error, OSError) else str(error)
         found["unwritten"] = f"{printable(task['part'], 200)}: cannot be written ({why})"
@@ -203,7 +224,7 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
 
 
 def read_one(
-    config: "Config", judge: "Judge", task: Task, page: Page, found: Result, *, count_hosts: bool = False
+    config: "Config", judge: "Judge", site: Site, task: Task, page: Page, found: Result, *, count_hosts: bool = False
 ) -> None:
     """Read one capture into a file of lines. found: gets what is known of it then. Raises OutputError, OSError.
 
@@ -213,7 +234,8 @@ def read_one(
     if count_hosts:
         found["hosts"] = 0
     name, display = task["capture"], DisplayOptions(True, True, Color.NEVER)
-    with whole_file(Path(task["part"])) as lines, _kept(config, task) as (own, one), _refusals(found):
+    known = OneOfMany(name, site.notes, site.geo, page.go_on, flow_log_run=task.get("flow_log_run"))
+    with whole_file(Path(task["part"])) as lines, _kept(config, task, known) as (own, one), _refusals(found):
         os.dup2(lines.fileno(), 1)
         with reading(own, [name], display, judge, [*hosts, Moving(page)], one) as assembled:
             assembled.run.run()
@@ -244,7 +266,7 @@ def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, fou
     dialect = next(dialect for dialect in DIALECTS if dialect.name == table.dialect)
     part = part_of_table(Path(task["part"]), dialect, parquet=table.parquet)
     with part as writer, _refusals(found):
-        source = CaptureStream([task["capture"]], config.capture.filter)
+        source = CaptureStream([task["capture"]], config.capture.filter, moved=page.go_on)
         turns = CaptureTurns(source, build_table_meter(config, table.compat), as_reported=table.compat is not None)
         with in_background(writer) as rows:
             run = Run(turns, Export(rows, lambda: False, table.snapshots), NoScreen(), [Moving(page)])
@@ -257,9 +279,8 @@ def meter_one(config: "Config", table: TableOptions, task: Task, page: Page, fou
 
 
 @contextmanager
-def _kept(config: "Config", task: Task) -> "Iterator[tuple[Config, OneOfMany]]":
+def _kept(config: "Config", task: Task, one: OneOfMany) -> "Iterator[tuple[Config, OneOfMany]]":
     """The settings by which one capture is read, and what it knows of itself: nothing of an earlier attempt stays."""
-    one = OneOfMany(task["capture"], flow_log_run=task.get("flow_log_run"))
     if one.flow_log_run is not None and config.flow_log.directory is not None:
         remove_logs(config.flow_log.directory, one.flow_log_run)
     if "packets" not in task:

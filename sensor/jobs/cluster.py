@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HUNG_S: Final = 30.0  # without a heartbeat, after which a worker's tasks go to others
 BEGIN_S: Final = 300.0  # in which a worker has its kernels compiled, beyond the patience with a capture
 MOST_NAMED: Final = 20  # workers, at the end
+STOOD_S: Final = 5.0  # between two looks, from which on this process stood still itself, as by Ctrl-Z
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class ClusterPool:
         self._gone_s: float | None = None  # since when there is no scheduler
         self._why = ""
         self._without_s = time.monotonic()  # since when there is no worker to use
+        self._looked_s = time.monotonic()
 
     def __enter__(self) -> "ClusterPool":
         self._dask.open()
@@ -134,7 +136,21 @@ class ClusterPool:
             while True:
                 found += self._take(what, told)
                 what, told = self._dask.heard.get_nowait()
+        self._pass_over()
         return found + self._missing()
+
+    def _pass_over(self) -> None:
+        """Count no time in which this process stood still and heard of nobody."""
+        now_s = time.monotonic()
+        if (stood_s := now_s - self._looked_s) > STOOD_S:
+            for worker in self._workers.values():
+                worker.heard_s = min(now_s, worker.heard_s + stood_s)
+            for given in self._given.values():
+                given.heard_s = min(now_s, given.heard_s + stood_s)
+            self._without_s = min(now_s, self._without_s + stood_s)
+            if self._gone_s is not None:
+                self._gone_s = min(now_s, self._gone_s + stood_s)
+        self._looked_s = now_s
 
     def remarks(self) -> list[str]:
         """What is to be said of the cluster since the last call."""

@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sensor.errors import CONFIG
 from sensor.jobs.pool import News, Task
 from sensor.jobs.schedule import CarrierError
 from sensor.jobs.server import Lines, of_json, say
+from sensor.printable import printable
 from sensor.process.children import how_it_ended
 from sensor.progress.progress import WorkerRate
 
@@ -20,6 +22,12 @@ BEGUN_ANEW: Final = 20  # times without being ready, after which whatever ends i
 
 class PoolEndedError(CarrierError):
     """The pool's process ends again and again, or cannot begin; the text says how."""
+
+
+class PoolChangedError(PoolEndedError):
+    """The pool's process, begun anew, would do otherwise than before."""
+
+    exit_code = CONFIG
 
 
 @dataclass(slots=True)
@@ -46,6 +54,7 @@ class LocalPool:
         self._command = command
         self._settings = settings
         self._begun = 0
+        self._first: dict[str, Any] | None = None  # what its process said of itself at first
         self._given: dict[int, _Given] = {}  # tasks that it has
         self._read = [WorkerRate(f"worker {slot + 1}", 0, 0, 0.0) for slot in range(slots)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,6 +85,7 @@ class LocalPool:
             found = self._once()
             if isinstance(found, dict):
                 self._begun = 0
+                self._first = self._first or found
                 return found
             if found >= 0:
                 raise PoolEndedError(f"the process that reads captures has ended: {how_it_ended(found)}")
@@ -136,7 +146,8 @@ class LocalPool:
     def news(self, within_s: float) -> list[News]:
         """What has happened since the last call; waits for something for so long. Raises PoolEndedError.
 
-        Where its process has ended, every task that it had has failed with it, and it is begun anew.
+        Where its process has ended, every task that it had has failed with it, and it is begun anew; PoolChangedError
+        where that would do otherwise than before, as by a bundle that has taken the place of the other.
         """
         if not select.select([self.descriptor], [], [], within_s)[0]:
             return []
@@ -158,8 +169,14 @@ class LocalPool:
             how = how_it_ended(self._gone())
             found += [News(number, failure=f"the process above it ended: {how}", lost=True) for number in self._given]
             self._given.clear()
-            self.start()
+            self._begin_anew()
         return found
+
+    def _begin_anew(self) -> None:
+        said = self.start()
+        assert self._first is not None  # noqa: S101  # it was started
+        if why := unlike(said, self._first["ready"], "as before"):
+            raise PoolChangedError(f"the process that reads captures was begun anew: {why}")
 
     @property
     def descriptor(self) -> int:
@@ -191,3 +208,21 @@ class LocalPool:
             how = process.wait()
         self._process = None
         return how
+
+
+def unlike(said: dict[str, Any], expected: dict[str, Any], where: str) -> str:
+    """Why a pool's process is not to be used, by what it says; "" where it is. where: the other one is, in words."""
+    if "refused" in said:
+        return str(said["refused"]["message"])
+    ready = said["ready"]
+    if ready["sha256"] != expected["sha256"]:
+        found, own = ready["sha256"], expected["sha256"]
+        return f"found bundle {ready['bundle']} with manifest {found:.16}…, expected {own:.16}…, {where}"
+    for path, own in expected["files"].items():
+        if (found := ready["files"].get(path, "")) != own:
+            return f"found {printable(path, 200)} {_content(found)}, expected it {_content(own)}, {where}"
+    return ""
+
+
+def _content(sha256: str) -> str:
+    return f"with SHA-256 {sha256:.16}…" if sha256 else "unreadable"

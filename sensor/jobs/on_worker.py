@@ -9,7 +9,6 @@ import json
 import os
 import select
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -18,7 +17,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from sensor.jobs.local import LocalPool, PoolEndedError
+from sensor.errors import OutputError
+from sensor.files.unfinished import scratch_directory
+from sensor.jobs.local import LocalPool, PoolEndedError, unlike
 from sensor.jobs.pool import News, Task
 from sensor.sources.captures.objects import is_object
 from sensor.version import VERSION
@@ -74,10 +75,12 @@ def carry(order: Order) -> Outcome:
     try:
         if pool.refused:
             return {"refused": pool.refused}
-        with tempfile.TemporaryDirectory(prefix="flowvigil-task-") as scratch:
-            part = Path(scratch) / "part"
+        with scratch_directory() as scratch:
+            part = scratch / "part"
             news = pool.do({**order["task"], "part": str(part)}, tell, wanted)
             return _outcome(news, part)
+    except OutputError as error:  # there is no such directory to be had
+        return {"refused": str(error)}
     finally:
         pool.leave()
 
@@ -86,6 +89,8 @@ def _outcome(news: News, part: Path) -> Outcome:
     """What goes back to who gave the task."""
     if news.result is None:
         return {"lost" if news.lost else "failure": news.failure}
+    if "unwritten" in news.result:  # by a full disk, which would have this worker set all captures aside
+        return {"refused": news.result["unwritten"]}
     with part.open("rb") as file:
         lines = file.read(MOST_LINES + 1)
     if len(lines) > MOST_LINES:
@@ -113,10 +118,12 @@ class SharedPool:
         self._numbers = count()
         self._left_s = time.monotonic()
         try:
-            self.refused = _unfit(pool.start(), ready)
+            self.refused = unlike(pool.start(), ready, "as here")
         except (PoolEndedError, OSError) as error:
             self.refused = str(error)
-        if not self.refused:
+        if self.refused:
+            pool.close()
+        else:
             threading.Thread(target=self._listen, name="flowvigil pool", daemon=True).start()
 
     @property
@@ -200,21 +207,3 @@ def _shared(order: Order, slots: int) -> SharedPool:
 def _forget(pool: SharedPool) -> None:
     for name in [name for name, other in _POOLS.items() if other is pool]:
         del _POOLS[name]
-
-
-def _unfit(said: dict[str, Any], expected: dict[str, Any]) -> str:
-    """Why a pool's process is not to be used; "" where it is."""
-    if "refused" in said:
-        return str(said["refused"]["message"])
-    ready = said["ready"]
-    if ready["sha256"] != expected["sha256"]:
-        found, own = ready["sha256"], expected["sha256"]
-        return f"found bundle {ready['bundle']} with manifest {found:.16}…, expected {own:.16}… as here"
-    for path, own in expected["files"].items():
-        if (found := ready["files"].get(path, "")) != own:
-            return f"found {path} {_content(found)}, expected it {_content(own)}, as here"
-    return ""
-
-
-def _content(sha256: str) -> str:
-    return f"with SHA-256 {sha256:.16}…" if sha256 else "unreadable"

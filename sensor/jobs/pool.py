@@ -24,6 +24,7 @@ LONGEST_RESULT: Final = 1 << 20  # bytes
 TELL_S: Final = 0.5  # between two tellings of how far a piece is
 MEMORY_S: Final = 0.5  # between two looks at what it takes
 ENDING_S: Final = 5.0  # for a piece that has given its result to be gone
+STOOD_S: Final = 1.0  # between two looks, from which on this process stood still itself, and its pieces with it
 _PAGE: Final = struct.Struct("<QQ")  # moves, how far it is
 _REASON: Final = slice(64, 576)  # of a page: why a piece failed, in UTF-8, behind its length
 
@@ -68,6 +69,10 @@ class Page:
         self._moves += 1
         _PAGE.pack_into(self._memory, 0, self._moves, done)
 
+    def go_on(self) -> None:
+        """Tell that the work goes on, no further than it was."""
+        self.move(self.seen[1])
+
     @property
     def seen(self) -> tuple[int, int]:
         """Moves so far, and how far it is."""
@@ -98,6 +103,7 @@ class Pool:
         self.limits = limits
         self._work = work
         self._clock = clock
+        self._looked_s = clock()
         self._running: dict[int, _Piece] = {}
 
     @property
@@ -116,6 +122,7 @@ class Pool:
 
     def news(self) -> list[News]:
         """What has happened since the last call; waits for nothing."""
+        self._pass_over()
         told = [news for piece in self._running.values() if (news := self._look(piece)) is not None]
         for news in told:
             if news.over:
@@ -132,6 +139,14 @@ class Pool:
         for piece in self._running.values():
             piece.close()
         self._running.clear()
+
+    def _pass_over(self) -> None:
+        """Count no time in which this process stood still, as in a container that is paused."""
+        now_s = self._clock()
+        if (stood_s := now_s - self._looked_s) > STOOD_S:
+            for piece in self._running.values():
+                piece.moved_s = min(now_s, piece.moved_s + stood_s)
+        self._looked_s = now_s
 
     def _look(self, piece: "_Piece") -> News | None:
         """What there is to tell of a piece, None for nothing."""

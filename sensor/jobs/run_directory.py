@@ -25,6 +25,7 @@ ALERTS: Final = "alerts.jsonl"  # all lines, in the order of the captures, at th
 RUN, DELIVERED = "run.json", "delivered.json"
 LEFT: Final = ("parts", "ends", DELIVERED, ALERTS)  # beside it, in the order in which they come
 MOST_BYTES: Final = 1 << 24  # of a file that says how a capture ended
+MOST_DELIVERED_BYTES: Final = 1 << 28  # of the one that says what the outputs have had, some 110 for each capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class RunDirectory:
     @property
     def delivered(self) -> tuple[dict[str, str], int]:
         """What the outputs have had: SHA-256 of a capture's lines by its key, and the number of the last line."""
-        found = _read(self.path / DELIVERED) or {}
+        found = _read(self.path / DELIVERED, MOST_DELIVERED_BYTES) or {}
         had, last = found.get("captures"), found.get("sequence")
         return (had, last) if isinstance(had, dict) and isinstance(last, int) else ({}, 0)
 
@@ -192,11 +193,11 @@ def _end(capture: Capture) -> Path:
     return Path("ends", capture.key[:2], f"{capture.key}.json")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any] | None:
     """What a file says, None where it is not there or says nothing that can be read."""
     with suppress(OSError, ValueError, RecursionError):
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) <= MOST_BYTES and isinstance(found := json.loads(content), dict):
+            content = file.read(most_bytes + 1)
+        if len(content) <= most_bytes and isinstance(found := json.loads(content), dict):
             return found
     return None

@@ -145,6 +145,11 @@ class Outputs:
         return any(delivery.failed for delivery in self._deliveries)
 
     @property
+    def complete(self) -> bool:
+        """Whether each has got all lines, but for the reader of stdout where that has gone."""
+        return all(one.broken_pipe or not (one.failed or one.lost) for one in self._deliveries)
+
+    @property
     def broken_pipe(self) -> bool:
         """Whether nobody reads stdout any more."""
         return any(delivery.broken_pipe for delivery in self._deliveries)

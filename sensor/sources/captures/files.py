@@ -158,11 +158,15 @@ class CaptureFile:
 
 
 def open_capture(
-    path: str | Path, opened: Callable[[str | Path], RawFile] = FileIO, buffer_bytes: int = BUFFER_BYTES
+    path: str | Path,
+    opened: Callable[[str | Path], RawFile] = FileIO,
+    buffer_bytes: int = BUFFER_BYTES,
+    check: Callable[[int], None] | None = None,
 ) -> CaptureFile:
     """Open a capture; "-" is standard input, `s3://…` an object.
 
     opened: opens a file that is not standard input. buffer_bytes: of the capture that are in memory, at least.
+    check: as of CaptureFile.
 
     Raises InputError, one line, when it is missing, not readable, empty or of another format; StoreError where a store
     does not give an object.
@@ -170,7 +174,7 @@ def open_capture(
     name = str(path)
     if is_object(name):
         stored = ObjectFile(name)
-        return CaptureFile(stored, name, stored.size, buffer_bytes)
+        return CaptureFile(stored, name, stored.size, buffer_bytes, check)
     try:
         raw: RawFile = FileIO(0, closefd=False) if name == STDIN else opened(path)
     except FileNotFoundError:
@@ -182,7 +186,7 @@ def open_capture(
     except OSError as error:
         raise _not_a_capture(name, f"what cannot be opened ({reason_of(error)})") from None
     status = os.fstat(raw.fileno())
-    return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None, buffer_bytes)
+    return CaptureFile(raw, name, status.st_size if stat.S_ISREG(status.st_mode) else None, buffer_bytes, check)
 
 
 def _not_a_capture(name: str, found: str) -> InputError:

@@ -5,6 +5,7 @@ A capture that cannot be read is a problem, one line, and the next one follows. 
 
 import math
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -35,12 +36,17 @@ class CaptureStream:
     """Iterable, once, of the packets of captures, including those of directories."""
 
     def __init__(
-        self, captures: Sequence[str], expression: str | None = None, opened: CaptureFile | None = None
+        self,
+        captures: Sequence[str],
+        expression: str | None = None,
+        opened: CaptureFile | None = None,
+        moved: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to read.
 
         expression: a capture filter (pcap-filter(7)). opened: a capture that is read in place of any that have a name
-        in the file system, such as one in memory. Raises ConfigError when the filter does not compile.
+        in the file system, such as one in memory. moved: called after each read of a capture, whatever comes of it.
+        Raises ConfigError when the filter does not compile.
         """
         self.stopping = False  # the present block is the last one
         self.problems: list[str] = []  # one line for each capture that could not be read to its end
@@ -50,6 +56,7 @@ class CaptureStream:
         self.from_pipe = False  # whether the present block came from a pipe, whose writer may wait
         self._captures = captures
         self._already = opened
+        self._moved = moved
         self._filter = packet_filter(expression) if expression else None
         self._waits_in: int | None = None  # the thread that is in a read that may block
         self._opened = False
@@ -104,8 +111,9 @@ class CaptureStream:
     def _open(self, name: str, pool: FilePool, buffer_bytes: int) -> CaptureFile | None:
         if self.stopping:
             return None
+        check = None if (moved := self._moved) is None else lambda _unpacked: moved()
         try:
-            source = self._already or self._wait_for(partial(open_capture, name, pool.open, buffer_bytes))
+            source = self._already or self._wait_for(partial(open_capture, name, pool.open, buffer_bytes, check))
         except InputError as error:
             self.problems.append(str(error))
             return None
@@ -188,10 +196,16 @@ def packet_filter(expression: str) -> PacketFilter:
 
 def _total_size(captures: Sequence[str]) -> int | None:
     """Bytes of all captures as stored; None when one of them is a pipe or unreadable."""
-    paths = [Path(name) for name in captures_in(captures)]
-    if STDIN in captures or not all(os.path.isfile(path) for path in paths):
-        return None
-    return sum(path.stat().st_size for path in paths)
+    total = 0
+    for name in captures_in(captures):
+        try:
+            status = os.stat(name)
+        except OSError:  # standard input, or one that is gone by now
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        total += status.st_size
+    return total
 
 
 def in_time_order(captures: Sequence[str]) -> list[Waiting]:

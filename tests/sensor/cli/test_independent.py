@@ -99,13 +99,13 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
-def kill(pid: int) -> None:
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
     with suppress(ProcessLookupError):  # it has ended
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.Random, *, of: str) -> int:
-    """Run the command and kill -9 it (main), the process that has the pool, or one that reads, at some moment.
+    """Run the command and kill -9 it (main), the process that has the pool, or those that read, at some moment.
 
     Not before another capture than those of earlier runs was read. run: its directory.
     """
@@ -121,9 +121,9 @@ def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.R
     for pool in children_of(process.pid):
         if of == "pool":
             kill(pool)
-        elif of == "reader":
+        elif of != "main":
             for reader in children_of(pool):
-                kill(reader)
+                kill(reader, signal.SIGTERM if of == "asked reader" else signal.SIGKILL)
     if of == "main":
         process.kill()
     assert process.stderr is not None
@@ -132,7 +132,7 @@ def read_with_kills(arguments: Sequence[str | Path], run: Path, chance: random.R
     return process.wait(60)
 
 
-@pytest.mark.parametrize("of", ["pool", "reader"])
+@pytest.mark.parametrize("of", ["pool", "asked reader"])
 def test_a_process_that_is_killed_costs_nothing(captures: Path, expected: bytes, of: str, tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "alerts.jsonl"
     arguments = ("read", captures, "--independent", "--workers", "2", "--run", run, "-o", file, "-q")
@@ -186,6 +186,7 @@ def used(captures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("--resume",), 2, "--resume: expected it with --independent"),
         (("--independent", "--resume"), 2, "--resume: expected --run DIR with it"),
+        (("--independent", "/dev/stdin"), 2, "found /dev/stdin, which is one stream"),
         (("--independent", "--keep-packets", "{captures}"), 7, "which is to be read, expected another directory"),
         (("--independent", "--run", "{used}"), 7, "found a run, expected an empty directory, or --resume"),
         (("--independent", "--run", "{used}", "--resume", "--set", "meter.idle_timeout_s=60"), 3, "of other settings"),
@@ -223,3 +224,11 @@ def test_two_runs_do_not_share_a_directory(captures: Path, tmp_path: Path) -> No
             first.wait()
     assert second.code == 7
     assert "used by another process of flowvigil" in "\n".join(second.stderr)
+
+
+def test_lines_that_an_output_lost_come_with_the_next_run(captures: Path, tmp_path: Path) -> None:
+    run, file = tmp_path / "run", tmp_path / "alerts.jsonl"
+    arguments = ("read", captures / "net-0.pcap", "--independent", "--run", run, "-q", "-o")
+    assert flowvigil(*arguments, "/dev/full").code == 7
+    assert flowvigil(*arguments, file, "--resume").code == 0
+    assert file.read_bytes() == (run / ALERTS).read_bytes() != b""

@@ -2,13 +2,15 @@
 
 import html
 import json
+import os
 import random
 from pathlib import Path
 
 import pytest
 
-from sensor.cli.kept_of_captures import directory_name
+from sensor.cli.kept_of_captures import KeptOfCaptures, directory_name
 from sensor.jobs.run_directory import Capture
+from sensor.settings.config import Config
 from sensor.synth.generate import SCENARIOS, generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from tests.sensor.cli.test_independent import read_with_kills
@@ -141,14 +143,40 @@ def test_packets_of_all_captures_stay_within_the_limit(
         more.mkdir()
         for number in range(limit // (sizes // CAPTURES) + 3):
             (more / f"{number:03}.pcap").symlink_to(captures / "net.pcap")
-    result = flowvigil("read", more, "--independent", "--keep-packets", tmp_path, "--set",
-                       f"keep_packets.directory_bytes={limit}")  # fmt: skip
+    packets, run = tmp_path / "packets", tmp_path / "run"
+    arguments = ("read", more, "--independent", "--keep-packets", packets, "--run", run, "--set",
+                 f"keep_packets.directory_bytes={limit}")  # fmt: skip
+    result = flowvigil(*arguments)
     assert result.code == 0, result.stderr
-    left = files_below(tmp_path)
+    left = files_below(packets)
     assert limit * 0.8 < sum(map(len, left.values())) <= limit
     assert re_counted(result.stderr) > 0
     last = directory_name(Capture(str(sorted(more.iterdir())[-1]), None))
     assert any(name.startswith(last) for name in left)  # the first captures' files go first
+    ends = {path: path.stat().st_mtime_ns for path in run.glob("ends/*/*.json")}
+    assert flowvigil(*arguments, "--resume").code == 0
+    assert {path: path.stat().st_mtime_ns for path in run.glob("ends/*/*.json")} == ends  # nor are those missing
+    assert files_below(packets) == left
+
+
+def test_flow_logs_that_gave_way_to_the_limit_are_not_missed(tmp_path: Path) -> None:
+    limit = 1 << 24
+    config = Config.model_validate({"flow_log": {"directory": tmp_path, "directory_bytes": limit}})
+    capture, other = Capture("net.pcap", 1), tmp_path / f"flows-20260302T090000Z-{'0' * 16}-000001.parquet"
+    for stored, suffices in ((0, False), (limit - 100, True)):
+        other.touch()
+        os.truncate(other, stored)
+        result = {"flow_files": 1, "account": {"logged": {"bytes": 200}}}
+        assert KeptOfCaptures(config, [capture]).has(capture, result) == suffices
+
+
+def test_packets_that_a_run_kept_are_no_captures_of_the_next(tmp_path: Path) -> None:
+    kept = tmp_path / directory_name(Capture("net.pcap", 1)) / "alert.pcapng"
+    kept.parent.mkdir()
+    kept.write_bytes(b"")
+    result = flowvigil("read", kept, "--independent", "--keep-packets", tmp_path)
+    assert (result.code, len(result.stderr)) == (7, 1)
+    assert f"found {kept} there, which is to be read" in result.stderr[0]
 
 
 def re_counted(lines: list[str]) -> int:

@@ -228,3 +228,40 @@ def test_a_full_disk_ends_a_run_in_one_line_and_it_goes_on_later(scan: Path, tmp
     assert (full.code, len(full.stderr)) == (7, 1), full.stderr
     assert "cannot be written (no space left" in full.stderr[0]
     assert (room.code, room.stderr) == (0, [])
+
+
+def test_a_slow_capture_of_which_the_filter_leaves_nothing_does_not_count_as_hanging(
+    scan: Path, tmp_path: Path
+) -> None:
+    pipe, content = tmp_path / "slow.pcap", scan.read_bytes()
+    os.mkfifo(pipe)
+    settings = ("--filter", "tcp port 1", "--set", "jobs.patience_s=1")
+    with started("read", pipe, "--independent", "-q", *settings) as process:
+        deadline = time.monotonic() + LONG_S
+        while (writing := opened_for_writing(pipe)) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.set_blocking(writing, True)
+        for part in range(6):
+            os.write(writing, content[part * len(content) // 6 : (part + 1) * len(content) // 6])
+            time.sleep(0.3)
+        os.close(writing)
+        _, said = process.communicate(timeout=LONG_S)
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_notes_that_are_edited_midway_are_not_told_of_half_of_the_captures(scan: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("home: [10.0.0.0/8]\n")
+    _, said = run_with(tmp_path, lambda: site.write_text("home: 5\n"), scan, "--set", f"site.file={site}")
+    assert [line.split(": ")[1] for line in said] == [str(tmp_path / "first.pcap")]
+
+
+def test_what_could_not_be_opened_is_tried_again(scan: Path, tmp_path: Path) -> None:
+    own, run = tmp_path / "own.pcap", tmp_path / "run"
+    arguments = ("read", own, "--independent", "--run", run, "-q")
+    for content, more, code in ((b"x" * scan.stat().st_size, (), 6), (scan.read_bytes(), ("--resume",), 0)):
+        own.write_bytes(content)
+        os.utime(own, ns=(1, 1))
+        assert flowvigil(*arguments, *more).code == code
+    assert (run / ALERTS).read_bytes()

@@ -45,6 +45,7 @@ def config_of(place: Path) -> Config:
     "command",
     [
         ("read", "CAPTURE", "-m", "BUNDLE"),
+        ("read", "CAPTURE", "-m", "BUNDLE", "--independent"),
         ("check", "--json", "-m", "BUNDLE"),
         ("report", "CAPTURE", "-m", "BUNDLE", "-o", "PAGE"),
         ("evaluate", "BUNDLE", "TABLE", "--json"),

@@ -16,7 +16,7 @@ from sensor.jobs.pool import Page
 from sensor.settings.config import Config
 kind, capture, part = sys.argv[1:]
 config = Config().model_dump(mode="json", exclude={"output"})
-settings = {"config": config, "quiet": True, "count_hosts": False, "table": None}
+settings = {"config": config, "sensor": "s", "quiet": True, "count_hosts": False, "table": None}
 if kind == "table":
     settings["table"] = dataclasses.asdict(reading_pool.TableOptions("native", None, False, False))
     work, _ = reading_pool._ready_to_meter(settings)

@@ -17,7 +17,7 @@ from sensor.synth.generate import SCENARIOS, generate
 from sensor.synth.pcap import pcap_bytes, write_pcap
 from tests.support.certificates import Authority
 from tests.support.clusters import Cluster
-from tests.support.command import flowvigil, started
+from tests.support.command import flowvigil, started, surroundings
 
 pytest.importorskip("distributed", reason="needs the extra cluster")
 pytestmark = pytest.mark.takes(45)
@@ -43,7 +43,11 @@ def expected(captures: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("cluster"), 2) as both:
+    """Two workers on a machine that has another name."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "sitecustomize.py").write_text("import socket\nsocket.gethostname = lambda: 'worker-7'\n")
+    paths = f"{elsewhere}:{surroundings()['PYTHONPATH']}"
+    with Cluster(tmp_path_factory.mktemp("cluster"), 2, PYTHONPATH=paths) as both:
         yield both
 
 
@@ -100,6 +104,7 @@ def test_a_scheduler_that_is_gone_ends_the_run_which_goes_on_later(
         _, said = first.communicate(timeout=60)
     assert first.returncode == 8
     assert b"the scheduler has been gone for 1 s" in said
+    assert b"stopped by the user" not in said
     assert b"Traceback" not in said
     cluster.keep_up()
     assert flowvigil(*arguments, "--resume").code == 0

@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sensor.jobs import cluster as jobs_cluster
 from sensor.jobs.cluster import ClusterError, ClusterPool, Worker
-from sensor.jobs.on_worker import order_of
+from sensor.jobs.on_worker import _outcome, order_of
+from sensor.jobs.pool import News
 from sensor.jobs.schedule import Schedule, State
 from sensor.version import VERSION
 from tests.support.answering_pool import READY
@@ -172,7 +174,7 @@ def test_what_nobody_waits_for_is_ended_on_the_worker(cluster: Cluster, tmp_path
     ("version", "ready", "words"),
     [
         ("99.9", {}, r"flowvigil \S+, expected 99\.9, as here"),
-        (VERSION, {"sha256": "1" * 64}, "bundle none with manifest 0{16}…, expected 1{16}… as here"),
+        (VERSION, {"sha256": "1" * 64}, "bundle none with manifest 0{16}…, expected 1{16}…, as here"),
         (
             VERSION,
             {"files": {"notes.yaml": "1" * 64}},
@@ -245,3 +247,24 @@ def _answer(listening: socket.socket, answer: bytes) -> None:
             return
         held.append(connection)
         connection.sendall(answer)
+
+
+def test_workers_of_which_nothing_was_heard_while_this_process_stood_still_are_not_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = time.monotonic()
+    monkeypatch.setattr(jobs_cluster, "time", SimpleNamespace(monotonic=lambda: now_s))
+    pool = pool_of("tcp://127.0.0.1:1", reconnect_s=60.0)
+    pool._workers["a"] = Worker(identity="a", threads=1, fit=True, heard_s=now_s)
+    now_s += 300.0  # by Ctrl-Z
+    assert pool.news(0.0) == []
+    assert pool.free == 1
+    for _ in range(31):
+        now_s += 1.0
+        assert pool.news(0.0) == []
+    assert pool.free == 0
+
+
+def test_a_worker_whose_disk_is_full_is_not_used() -> None:
+    news = News(0, result={"code": 1, "unwritten": "part: cannot be written (no space left)"})
+    assert _outcome(news, Path("/nosuch")) == {"refused": "part: cannot be written (no space left)"}

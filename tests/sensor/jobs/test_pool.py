@@ -96,3 +96,18 @@ def test_nothing_outlives_the_pool() -> None:
     pool.close()
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_time_in_which_nobody_looked_does_not_count() -> None:
+    now_s = 0.0
+    pool = Pool(work, Limits(1, 60.0), lambda: now_s)
+    try:
+        pool.begin(0, {"do": "hang"})
+        now_s = 100.0  # stopped, or paused with all that it has begun
+        assert pool.news() == []
+        for _ in range(61):
+            now_s += 1.0
+            told = pool.news()
+        assert [news.failure for news in told] == ["stood still for 60 s"]
+    finally:
+        pool.close()

@@ -97,3 +97,10 @@ def test_where_no_directory_can_be_one_line_says_why(tmp_path: Path) -> None:
     for path in (file, file / "below", tmp_path / ("x" * 300)):
         with pytest.raises(OutputError, match="no run can be kept here"), RunDirectory(path).held(NOW, resume=False):
             pass
+
+
+def test_what_outputs_have_had_is_known_of_any_number_of_captures(tmp_path: Path) -> None:
+    had = {f"{number:032x}": "f" * 64 for number in range(160_000)}
+    with RunDirectory(tmp_path).held(NOW, resume=False) as run:
+        run.keep_delivered(had, 7)
+        assert run.delivered == (had, 7)

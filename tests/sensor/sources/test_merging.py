@@ -196,3 +196,10 @@ def write_in_pieces(pipe: Path, content: bytes, piece: int) -> None:
     with pipe.open("wb", buffering=0) as stream:
         for begin in range(0, len(content), piece):
             stream.write(content[begin : begin + piece])
+
+
+def test_a_capture_that_vanishes_between_two_looks_leaves_the_size_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "isfile", lambda _path: True)  # as it was a moment ago
+    assert CaptureStream([str(tmp_path / "gone.pcap")]).size is None
