@@ -7,6 +7,7 @@ Schemas are of draft 2020-12.
 
 import hashlib
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,9 +38,13 @@ class Kind:
     read: Callable[[Any, str], Any]
 
 
+_FOUND: Final = reprlib.Repr()
+_FOUND.maxlevel, _FOUND.maxstring = 4, 200  # of what was found: whoever wrote it may have nested it a thousand deep
+
+
 def misfit(path: str, value: Any, expected: str) -> ValueError:
     """What is wrong with a field: its name, what was found and what was expected."""
-    found = "nothing" if value is None else printable(f"{type(value).__name__} {value!r}"[:200], 60)
+    found = "nothing" if value is None else printable(f"{type(value).__name__} {_FOUND.repr(value)}"[:200], 60)
     return ValueError(f"{path}: found {found}, expected {expected}")
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from sensor.outputs.backlog import Backlog
 
-Encode = Callable[[bytes], bytes]  # a native line -> a message, empty for none; ValueError for what has no message
+# A native line -> a message, empty for none. Raises ValueError, TypeError, RecursionError for what has no message.
+Encode = Callable[[bytes], bytes]
 
 
 class Batch(NamedTuple):
@@ -48,7 +49,8 @@ class InFlight:
             gets_out = True
             try:
                 message = self._encoded(line, longest)
-            except ValueError as error:
+            # The last two: of what is nested more deeply than any line of ours.
+            except (ValueError, TypeError, RecursionError) as error:
                 refused.append(str(error))
                 message, gets_out = b"", False
             if message:
@@ -74,7 +76,7 @@ class InFlight:
         self._backlog.rewind()
 
     def _encoded(self, line: bytes, longest: float) -> bytes:
-        """The message for a line, b"" where it has none. Raises ValueError for one that nobody takes."""
+        """The message for a line, b"" where it has none. Raises for one that nobody takes as Encode does."""
         message = line if self._encode is None else self._encode(line)
         if len(message) > longest:
             raise ValueError(f"found a line of {len(message):,} bytes, expected {longest:,} at most")

@@ -135,3 +135,13 @@ def test_the_schema_requires_what_is_always_written_and_tells_what_each_is() -> 
 def test_a_document_that_names_no_schema_is_of_none(document: Any) -> None:
     assert claimed_schema(document) is None
     assert claimed_schema({"flowvigil": {"schema": "alert/1"}}) == "alert/1"
+
+
+def test_what_is_nested_without_end_is_refused_in_a_line() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(
+        ValueError, match=r"^host\.role: found list \[\[\[\[\[\.\.\.\]\]\]\]\], expected one of client, server$"
+    ):
+        HOST.values({**DOCUMENT, "host": {**DOCUMENT["host"], "role": deep}})  # type: ignore[dict-item]
