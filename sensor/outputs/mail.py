@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sensor.outputs.batches import BodyRefusedError
 from sensor.outputs.transport import CONNECT_S
@@ -38,6 +38,19 @@ class MailServer:
     context: ssl.SSLContext | None  # of TLS, unless security is none
     user: str | None
     password: str | None
+
+
+class _Session(smtplib.SMTP):
+    """A session whose greeting is cut off too, however slowly it drips: smtplib waits for each byte of it anew."""
+
+    def connect(self, host: str = "", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
+        """Reach the server and take its greeting. Raises OSError, SMTPException."""
+        with cut_off_after(SMTP_S, lambda: self.sock):
+            return super().connect(host, port, source_address)
+
+
+class _TlsSession(_Session, smtplib.SMTP_SSL):
+    """The same with TLS from its first byte on."""
 
 
 class MailCourier:
@@ -69,12 +82,12 @@ class MailCourier:
         host_name = socket.gethostname()
         try:
             if server.security == "tls":
-                session: smtplib.SMTP = smtplib.SMTP_SSL(
+                session: smtplib.SMTP = _TlsSession(
                     server.host, server.port, host_name, timeout=CONNECT_S, context=server.context
                 )
             else:
-                session = smtplib.SMTP(server.host, server.port, host_name, timeout=CONNECT_S)
-            with cut_off_after(SMTP_S, session.sock):
+                session = _Session(server.host, server.port, host_name, timeout=CONNECT_S)
+            with cut_off_after(SMTP_S, lambda: session.sock):
                 try:
                     if server.security == "starttls":
                         session.starttls(context=server.context)

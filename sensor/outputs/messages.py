@@ -29,7 +29,7 @@ def message_transport(entry: WebhookEntry | MailEntry) -> BatchTransport:
     if isinstance(entry, WebhookEntry):
         url, headers = webhook_address(entry.name, entry.url, secret)
         context = tls_context(entry) if url.startswith("https://") else None
-        return BatchTransport(WebhookCourier(url, headers, context), webhook_body(entry), pace)
+        return BatchTransport(WebhookCourier(url, headers, context, secret), webhook_body(entry), pace)
     context = None if entry.security == "none" else tls_context(entry)
     server = MailServer(entry.host, entry.target_port, entry.security, context, entry.user, secret)
     return BatchTransport(MailCourier(server, entry.sender, entry.addresses), mail_body(entry), pace)

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,8 +31,11 @@ _URL: Final = re.compile(r"https?://[\x21-\x7e]+\Z")
 class WebhookCourier:
     """POST requests to one address, a connection for each."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], context: ssl.SSLContext | None) -> None:
-        """url: with http or https. context: of TLS, for https."""
+    def __init__(
+        self, url: str, headers: Mapping[str, str], context: ssl.SSLContext | None, secret: str | None = None
+    ) -> None:
+        """url: with http or https. context: of TLS, for https. secret: in one of both, and in no message."""
+        self._secret = secret or ""
         parts = urlsplit(url)
         self._host, self._port = str(parts.hostname), parts.port
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -52,10 +55,9 @@ class WebhookCourier:
         connection = self._connection()
         try:
             connection.connect()
-            with cut_off_after(ANSWER_S, connection.sock):
+            with cut_off_after(ANSWER_S, lambda: connection.sock):
                 connection.request("POST", self._target, body, self._headers)
-                answer = connection.getresponse()
-                _look_at(answer, answer.read(SHOWN_BYTES))
+                _look_at(connection.getresponse(), self._secret)
         except http.client.HTTPException as error:
             raise ConnectionError(f"answers no HTTP: {printable(str(error) or type(error).__name__, 80)}") from error
         finally:
@@ -82,13 +84,17 @@ def webhook_address(name: str, url: str, secret: str | None) -> tuple[str, dict[
 
 
 @contextmanager
-def cut_off_after(seconds: float, connection: socket.socket | None) -> Iterator[None]:
-    """Shut a connection down that takes longer, also byte by byte; who waits for it gets an OSError."""
+def cut_off_after(seconds: float, connection: Callable[[], socket.socket | None]) -> Iterator[None]:
+    """Shut a connection down that takes longer, also byte by byte; who waits for it gets an OSError.
+
+    connection: as it is by then, as TLS on top of one is another.
+    """
 
     def shut_down() -> None:
-        if connection is not None:
+        found = connection()
+        if found is not None:
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                found.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, shut_down)
     timer.daemon = True
@@ -99,11 +105,19 @@ def cut_off_after(seconds: float, connection: socket.socket | None) -> Iterator[
         timer.cancel()
 
 
-def _look_at(answer: http.client.HTTPResponse, beginning: bytes) -> None:
-    """Raise what an answer means, unless it is 2xx."""
+def _look_at(answer: http.client.HTTPResponse, secret: str) -> None:
+    """Raise what an answer means, unless it is 2xx, whatever comes of its body then.
+
+    secret: which an answer may repeat, such as with the path that it knows nothing of.
+    """
     if 200 <= answer.status < 300:
         return
-    told = printable(beginning.decode("utf-8", "replace").strip().replace("\n", " "), 80)
+    beginning = b""
+    with suppress(OSError, http.client.HTTPException):  # the status is said
+        beginning = answer.read(SHOWN_BYTES + len(secret))
+    said = beginning.decode("utf-8", "replace")
+    said = said.replace(secret, SECRET)[:SHOWN_BYTES] if secret else said
+    told = printable(said.strip().replace("\n", " "), 80)
     words = f"answers {answer.status} {printable(answer.reason, 40)}{f': {told}' if told else ''}"
     if answer.status in REFUSED:
         raise BodyRefusedError(words)

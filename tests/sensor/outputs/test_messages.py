@@ -1,7 +1,11 @@
 """Webhook and mail: real receivers, every alert told once or counted, hostile text harmless, secrets kept."""
 
 import json
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -11,10 +15,11 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.errors import ConfigError
 from sensor.outputs.batch_text import BatchTemplate, batch_of
-from sensor.outputs.batches import BatchTransport, Pace
+from sensor.outputs.batches import BatchTransport, BodyRefusedError, Pace
+from sensor.outputs.mail import MailCourier, MailServer
 from sensor.outputs.messages import mail_body
 from sensor.outputs.outputs import Outputs, prepared_outputs
-from sensor.outputs.webhook import WebhookCourier
+from sensor.outputs.webhook import WebhookCourier, cut_off_after
 from sensor.settings.outputs import MailEntry, OutputEntry, WebhookEntry
 from tests.support.alerts import an_alert
 from tests.support.certificates import Authority
@@ -154,9 +159,6 @@ def test_what_no_receiver_took_by_the_end_counts_as_lost_without_a_spool() -> No
 
 
 def test_a_receiver_that_drips_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-    import threading
-
     server = socket.create_server(("127.0.0.1", 0))
 
     def drip() -> None:
@@ -176,6 +178,72 @@ def test_a_receiver_that_drips_its_answer_is_cut_off(monkeypatch: pytest.MonkeyP
         WebhookCourier(f"http://127.0.0.1:{server.getsockname()[1]}", {}, None).send(b"{}")
     assert time.monotonic() - began_s < 15
     server.close()
+
+
+@contextmanager
+def speaking(said: bytes, drops: bytes = b"") -> Iterator[int]:
+    """Port of a server that says this to whoever connects, then drop by drop, and never closes for some seconds."""
+    server = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def speak() -> None:
+        with suppress(OSError), server.accept()[0] as connection:
+            connection.sendall(said)
+            for _ in range(400):
+                if over.wait(0.05):
+                    return
+                connection.sendall(drops)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        over.set()
+        server.close()
+        thread.join(LONG_S)
+
+
+def test_what_was_answered_with_200_is_taken_whatever_comes_of_the_rest() -> None:
+    with speaking(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of") as port:
+        WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+    with speaking(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk") as port:
+        WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+
+
+def test_what_is_refused_is_refused_though_the_reason_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.outputs.webhook.ANSWER_S", 0.2)
+    with speaking(b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\n") as port, pytest.raises(BodyRefusedError):
+        WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+
+
+def test_an_answer_that_repeats_the_secret_does_not_carry_it_on() -> None:
+    secret = "T0K/3N" * 30
+    body = f"Cannot POST /hooks/{secret}".encode()
+    answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with speaking(answer) as port, pytest.raises(OSError, match=r"answers 404 .*: Cannot POST /hooks/\$\{secret\}$"):
+        WebhookCourier(f"http://127.0.0.1:{port}/hooks/{secret}", {}, None, secret).send(b"{}")
+
+
+def test_a_mail_server_that_drips_its_greeting_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.outputs.mail.SMTP_S", 0.3)
+    began_s = time.monotonic()
+    with speaking(b"220-", b"x") as port, pytest.raises(OSError, match=r".+"):
+        MailCourier(
+            MailServer("127.0.0.1", port, "none", None, None, None), "a@example.net", ("b@example.net",)
+        ).reach()
+    assert time.monotonic() - began_s < 10
+
+
+def test_who_is_cut_off_is_who_speaks_by_then() -> None:
+    first, second = socket.socketpair(), socket.socketpair()
+    speaks = [first[0]]
+    with cut_off_after(0.1, lambda: speaks[0]):
+        speaks[0] = second[0]  # such as one with TLS on top of the first
+        second[1].settimeout(LONG_S)
+        assert second[1].recv(1) == b""
+    for one in (*first, *second):
+        one.close()
 
 
 def test_a_secret_goes_where_the_settings_say_and_stands_in_no_name(
