@@ -6,6 +6,7 @@ privileges go.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,13 +70,13 @@ class Outputs:
         self._deliveries: list[Delivery] = []
         self._can_wait, self._closed = patience_s > 0, False
         try:
-            for one in prepared:
+            for one, name in zip(prepared, _names([one.entry for one in prepared]), strict=True):
                 entry = one.entry
                 own = self._can_wait and not entry.listed
                 alone = own and len(prepared) == 1
                 self._deliveries.append(
                     Delivery(
-                        entry.name,
+                        name,
                         one.transport,
                         one.encode,
                         queue_bytes=entry.queue_bytes,
@@ -219,6 +220,12 @@ def close_all(deliveries: Sequence[Delivery], timeout_s: float) -> None:
         delivery.begin_close(timeout_s)
     for delivery in deliveries:
         delivery.join()
+
+
+def _names(entries: Sequence[OutputEntry]) -> list[str]:
+    """The name of each for messages and labels: of several to one receiver with the format, which then differs."""
+    alike = Counter(entry.name for entry in entries)
+    return [f"{entry.name} ({entry.format})" if alike[entry.name] > 1 else entry.name for entry in entries]
 
 
 def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> OutputError | None:

@@ -150,6 +150,8 @@ class Progress:
     attacks: int = 0  # of those, called an attack at some time
     uncertain: int = 0  # of those, not
     muted: int | None = None  # opened, but muted by notes of the site, which alerts does not count; None without notes
+    opened_uncertain: int = 0  # opened as uncertain: those that became attacks, too
+    opened_muted: int = 0  # opened as muted: those that went beyond their note, too
     merged: int = 0  # alerts of single hosts that storms stand for
     bundle: str = ""  # what judges: the model's name, and of a bundle that was exchanged meanwhile its hash
     judged: int = 0  # flow records, with every new report of a flow

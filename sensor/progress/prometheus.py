@@ -102,8 +102,8 @@ def _counters(progress: Progress) -> Iterable[Metric]:
     if progress.muted is not None:
         yield CounterMetricFamily(
             "flowvigil_alerts_muted",
-            "Alerts opened that a note of the site mutes, and that did not go beyond it.",
-            value=progress.muted,
+            "Alerts that opened muted by a note of the site.",
+            value=progress.opened_muted,
         )
     if progress.context_evicted is not None:
         yield CounterMetricFamily(
@@ -153,9 +153,12 @@ def _by_label(progress: Progress) -> Iterable[Metric]:
         yield GaugeMetricFamily(
             "flowvigil_flow_log_waiting", "Flow records in no finished file yet.", value=progress.logged.waiting
         )
-    alerts = CounterMetricFamily("flowvigil_alerts", "Alerts opened, by verdict.", labels=("verdict",))
+    # A counter only grows: what opened as uncertain and became an attack counts as both.
+    alerts = CounterMetricFamily(
+        "flowvigil_alerts", "Alerts that were attacks at some time, and that opened as uncertain.", labels=("verdict",)
+    )
     alerts.add_metric(("attack",), progress.attacks)
-    alerts.add_metric(("uncertain",), progress.uncertain)
+    alerts.add_metric(("uncertain",), progress.opened_uncertain)
     yield alerts
 
 

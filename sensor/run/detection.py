@@ -134,6 +134,8 @@ class Detection:
             attacks=outlet.attacks,
             uncertain=outlet.alerts - outlet.attacks,
             muted=None if self.notes is None else outlet.muted,
+            opened_uncertain=outlet.opened_uncertain,
+            opened_muted=outlet.opened_muted,
             merged=judge.merged,
             judged=judge.judged,
             bundle=judge.bundle,

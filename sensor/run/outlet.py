@@ -31,6 +31,9 @@ class Outlet:
     alerts: int = 0  # opened so far, without those that are muted
     attacks: int = 0  # of those, that were called an attack at some time
     muted: int = 0  # opened, but muted by a note of the site for as long as they were told of: none counts twice
+    # For counters, which must not go back: with those that became attacks, and those that went beyond their note.
+    opened_uncertain: int = 0
+    opened_muted: int = 0
     _open_uncertain: set[str] = field(default_factory=set)
     _open_muted: set[str] = field(default_factory=set)
 
@@ -111,12 +114,14 @@ class Outlet:
             self.attacks += opened or alert.id in self._open_uncertain
             self._open_uncertain.discard(alert.id)
         elif opened:
+            self.opened_uncertain += 1
             self._open_uncertain.add(alert.id)
         if alert.action == "closed":
             self._open_uncertain.discard(alert.id)
 
     def _count_muted(self, alert: Alert, *, opened: bool) -> None:
         self.muted += opened
+        self.opened_muted += opened
         if opened:
             self._open_muted.add(alert.id)
         if alert.action == "closed":

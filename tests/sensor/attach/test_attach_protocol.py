@@ -39,7 +39,7 @@ FULL = Progress(
     received=100, packets=90, bytes=9000, metered=80, filtered=1, undecoded={"not IP": 3}, shed=4, dropped=5, waiting=6,
     longest_pause_ns=30,
     overload="one flow in 2", flows=7, table_flows=8, evicted=9, late=10, late_ns=26, clock_jumps=11, lost_lines=12,
-    bytes_read=13, size=14, started_ns=15, traffic_time_ns=16, elapsed_s=17.5, alerts=18, attacks=19, uncertain=20,
+    bytes_read=13, size=14, started_ns=15, traffic_time_ns=16, elapsed_s=17.5, alerts=18, attacks=19, uncertain=20, opened_uncertain=6, opened_muted=7,
     lost_with_worker=30, muted=29, merged=21, judged=22, one_sided=27, scoring_s=23.5, context_evicted=28,
     tunnelled=24, split_sessions=25,
     stores_evicted={"pairs": 31},

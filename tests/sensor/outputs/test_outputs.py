@@ -186,6 +186,16 @@ def test_several_outputs_each_get_their_own_format(tmp_path: Path) -> None:
     assert [state.written for state in outputs.states()] == [3, 3]
 
 
+def test_two_outputs_to_one_receiver_have_names_of_their_own() -> None:
+    one = SyslogEntry(type="syslog", host="127.0.0.1", port=9, transport="udp")
+    outputs = started(one, one.model_copy(update={"format": "cef"}))
+    outputs.close(0.0)
+    assert [state.name for state in outputs.states()] == [
+        "syslog udp 127.0.0.1:9 (native)",
+        "syslog udp 127.0.0.1:9 (cef)",
+    ]
+
+
 def test_a_datagram_socket_gets_one_record_each(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as there:
         there.bind(str(tmp_path / "s"))

@@ -28,6 +28,7 @@ PROGRESS = Progress(
     received=1000, metered=800, filtered=50, undecoded={"not IP": 40, 'odd "reason"\n\\': 10}, shed=30, dropped=60,
     waiting=10, bytes=123_456, overload="one flow in 2 is metered", flows=90, table_flows=70, evicted=20, late=3,
     clock_jumps=2, tunnelled=15, split_sessions=12, lost_lines=5, alerts=4, attacks=3, uncertain=1,
+    opened_uncertain=2, opened_muted=3,
     merged=6, kept=KeptPackets(2, 31, 4000, 32, 33, 34, 0, 0),
     interfaces=(InterfaceState("eth0", True), InterfaceState("eth1", False)),
 )  # fmt: skip
@@ -65,7 +66,7 @@ def test_a_scrape_tells_the_account_and_it_adds_up() -> None:
         ("flowvigil_alerts_merged_total",): 6, ("flowvigil_alert_packets_total", "kept"): 31,
         ("flowvigil_alert_packets_total", "forgotten"): 32, ("flowvigil_alert_packets_total", "over_limit"): 33,
         ("flowvigil_alert_packets_total", "lost"): 34,
-        ("flowvigil_alerts_total", "attack"): 3, ("flowvigil_alerts_total", "uncertain"): 1,
+        ("flowvigil_alerts_total", "attack"): 3, ("flowvigil_alerts_total", "uncertain"): 2,
         ("flowvigil_interface_up", "eth0"): 1, ("flowvigil_interface_up", "eth1"): 0, ("flowvigil_overload",): 1,
         ("flowvigil_build_info", "cic2017", VERSION): 1,
     }  # fmt: skip

@@ -336,6 +336,13 @@ def test_muted_alerts_are_counted_apart_and_an_account_tells_them() -> None:
     ]  # fmt: skip
 
 
+def test_what_counters_show_never_goes_back() -> None:
+    opened = an_alert(id="B", verdict="uncertain")
+    attack = replace(opened, action="updated", verdict="attack")
+    _, progress = told_of(opened, attack, an_alert(id="C", verdict="uncertain"), notes=None)
+    assert (progress.attacks, progress.uncertain, progress.opened_uncertain) == (1, 1, 2)
+
+
 def test_an_alert_that_goes_beyond_its_note_counts_from_there_on() -> None:
     more = replace(an_alert().spread, origins=9)
     course = [an_alert(), an_alert(action="updated", spread=more), an_alert(action="closed", spread=more)]
