@@ -156,8 +156,10 @@ class Delivery:
             if self._closing_at_s is None and self._reader_is_waited_for:
                 self._closing_at_s = inf
             elif self._closing_at_s in (None, inf):
-                most_s = GIVEN_UP_S if self._is_dead() else inf
-                self._closing_at_s = time.monotonic() + min(timeout_s, most_s)
+                is_dead = self._is_dead()
+                self._closing_at_s = time.monotonic() + min(timeout_s, GIVEN_UP_S if is_dead else inf)
+                if timeout_s > 0 and not is_dead:  # it may be there again, and this is the last time to try
+                    self._retry_at_s, self._retry_s = 0.0, RETRY_S
             self._wake()
 
     def _is_dead(self) -> bool:

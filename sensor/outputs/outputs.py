@@ -241,7 +241,9 @@ def _reopened(one: Prepared, delivery: Delivery, own_file: Path | None) -> Outpu
     except OutputError as error:
         return error
     except NoReaderYetError as error:
-        return OutputError(f"{path or entry.path}: {error}")
+        if path in (None, entry.path):  # a reader is waited for all the time
+            return None
+        return OutputError(f"{path}: {error}")
     delivery.go_on(None if path is None else str(path))
     return None
 

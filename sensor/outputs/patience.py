@@ -18,7 +18,7 @@ class Patience:
     @property
     def used_up(self) -> bool:
         """Whether there is nothing left to wait for it."""
-        return self.left_s <= 0
+        return self.left_s <= 0 or self._whole_s <= 0  # the latter alone where end() fell into spend()
 
     @property
     def given_up(self) -> bool:

@@ -156,6 +156,19 @@ def test_two_sensors_cannot_share_a_spool(tmp_path: Path) -> None:
     first.close(0.1)
 
 
+def test_a_receiver_that_is_back_by_the_end_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.outputs.delivery.RETRY_S", 300.0)
+    lines = alerts(1, 20)
+    outputs = started(UnixEntry(type="unix", path=tmp_path / "s"))
+    outputs.write(lines)
+    time.sleep(0.3)  # it was not there
+    listener = Listener(tmp_path / "s")
+    outputs.close(LONG_S)
+    listener.join()
+    assert listener.content == b"".join(lines)
+    assert outputs.lost == 0
+
+
 def test_whoever_writes_never_waits_for_a_receiver_that_reads_nothing(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
         deaf.bind(str(tmp_path / "s"))
