@@ -56,7 +56,7 @@ class BatchTransport:
     """Collects messages and sends them together."""
 
     forever = False
-    tells_by_writing = False
+    tells_by_writing = True
     acknowledges = True
     missing = 0
     poll_s: float | None = 0.2

@@ -65,7 +65,7 @@ class Delivery:
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
         self._waits_at_end = waits_at_end
         self._interrupted, self._moved_at_s = False, time.monotonic()
-        self._farthest = 0  # lines handed to the receiver, those that were handed over again not counted
+        self._farthest = 0  # lines that the receiver took, those that were handed over again not counted
         self._moved = self._stuck = False  # lines to the disk; or the disk takes none
         self._up = False
         self._retry_s, self._retry_at_s = RETRY_S, 0.0
@@ -267,7 +267,8 @@ class Delivery:
 
     def _note_movement(self) -> None:
         """Give patience back for what the receiver took."""
-        handed = self._status.written + len(self._in_flight)
+        # Who answers has taken nothing before that.
+        handed = self._status.written + (0 if self._transport.acknowledges else len(self._in_flight))
         if handed > self._farthest:
             self._patience.moved(handed - self._farthest)
             self._farthest, self._moved_at_s = handed, time.monotonic()

@@ -111,6 +111,21 @@ def test_a_receiver_that_refuses_for_a_while_misses_nothing_and_is_left_alone_as
     assert outputs.lost == 0
 
 
+def test_a_receiver_that_answers_and_takes_nothing_is_told_at_once_and_once() -> None:
+    told: list[tuple[str, str]] = []
+    with hooks((404, {}), (404, {}), (404, {}), (204, {})) as server:
+        outputs = started(webhook(server.url, batch_s=0))
+        outputs.write(lines(1))
+        wait_until(lambda: told.extend(outputs.news()) or bool(told))
+        assert told == [("output-failed", f"webhook {server.url}: answers 404 not found: because\\x1b[31m")]
+        outputs.write(lines(1))
+        wait_until(lambda: told.extend(outputs.news()) or len(told) > 1)
+        outputs.close(LONG_S)
+    assert told[1:] == [("output-goes-on", f"webhook {server.url}: goes on, 0 lines lost")]
+    assert len(server.refused) == 3
+    assert outputs.lost == 0
+
+
 def test_an_alert_that_a_receiver_never_takes_costs_no_other() -> None:
     with hooks() as server:
         outputs = started(webhook(server.url, per_hour=3600, batch_s=0))
