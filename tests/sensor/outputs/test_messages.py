@@ -121,7 +121,7 @@ def test_a_receiver_that_answers_and_takes_nothing_is_told_at_once_and_once() ->
         outputs.write(lines(1))
         wait_until(lambda: told.extend(outputs.news()) or len(told) > 1)
         outputs.close(LONG_S)
-    assert told[1:] == [("output-goes-on", f"webhook {server.url}: goes on, 0 lines lost")]
+    assert told[1:] == [("output-goes-on", f"webhook {server.url}: goes on, no lines lost")]
     assert len(server.refused) == 3
     assert outputs.lost == 0
 
