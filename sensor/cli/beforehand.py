@@ -34,15 +34,19 @@ def tell_skipped(captures: Sequence[str]) -> None:
 
 def tell_stream(captures: Sequence[str]) -> None:
     """Log in one line that several captures are taken as one stream; nothing where reading them ends at once."""
-    from sensor.sources.captures.files import captures_in
+    from sensor.sources.captures.files import captures_in, captures_of_stream
     from sensor.sources.captures.stream import refuse_unreadable
 
-    if (several := len(captures_in(captures))) > 1:
+    names, several = len(captures_in(captures)), len(captures_of_stream(captures))
+    if names > 1:
         try:
             refuse_unreadable(captures)
         except InputError:
             return  # which reading them says
-        log.info(f"{several:,} captures read as one stream, by time; --independent reads each for itself")
+        if several > 1:
+            log.info(f"{several:,} captures read as one stream, by time; --independent reads each for itself")
+        if names > several:
+            log.info(f"{names - several:,} more names lead to files that are among them, which are read once")
 
 
 def refuse_captures(config: "Config", captures: Sequence[str]) -> None:

@@ -206,6 +206,23 @@ def captures_in(names: Sequence[str]) -> list[str]:
     return captures
 
 
+def captures_of_stream(names: Sequence[str]) -> list[str]:
+    """The same for one stream, which holds a file once, whatever names and links lead to it."""
+    found: dict[str | tuple[int, int], str] = {}
+    for name in captures_in(names):
+        found.setdefault(_file_of(name), name)
+    return list(found.values())
+
+
+def _file_of(name: str) -> str | tuple[int, int]:
+    """What a regular file is known by; of anything else its name."""
+    try:
+        status = os.stat(name)
+    except OSError:  # standard input, or one that is missing, which opening it tells
+        return name
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else name
+
+
 def skipped_in(names: Sequence[str]) -> list[str]:
     """What directories in a list of captures hold besides captures and hidden files, sorted; also unreadable ones."""
     return sorted(path for name in names for path in _captures_below(name)[1])

@@ -17,7 +17,14 @@ from flows.block import PacketBlock
 from flows.linktypes import ETHERNET
 from sensor.errors import ConfigError, InputError
 from sensor.progress.words import first_problems
-from sensor.sources.captures.files import BUFFER_BYTES, STDIN, CaptureFile, captures_in, open_capture
+from sensor.sources.captures.files import (
+    BUFFER_BYTES,
+    STDIN,
+    CaptureFile,
+    captures_in,
+    captures_of_stream,
+    open_capture,
+)
 from sensor.sources.captures.merging import MergedCaptures, Waiting
 from sensor.sources.captures.pool import FilePool
 from sensor.sources.filters.packet_filter import PacketFilter
@@ -197,7 +204,7 @@ def packet_filter(expression: str) -> PacketFilter:
 def _total_size(captures: Sequence[str]) -> int | None:
     """Bytes of all captures as stored; None when one of them is a pipe or unreadable."""
     total = 0
-    for name in captures_in(captures):
+    for name in captures_of_stream(captures):
         try:
             status = os.stat(name)
         except OSError:  # standard input, or one that is gone by now
@@ -213,7 +220,7 @@ def in_time_order(captures: Sequence[str]) -> list[Waiting]:
 
     Standard input, which cannot be read twice, and unreadable captures come last.
     """
-    names = captures_in(captures)
+    names = captures_of_stream(captures)
     if len(names) < 2:
         return [Waiting(name, math.inf) for name in names]
     return sorted((Waiting(name, _first_packet_ns(name)) for name in names), key=lambda one: (one.first_ns, one.name))

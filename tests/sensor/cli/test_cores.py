@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -75,8 +76,8 @@ def test_packets_of_alerts_and_flows_are_kept_as_on_one_core(tmp_path: Path) -> 
 def test_an_interrupt_ends_it_in_order_and_leaves_whole_lines(sent: signal.Signals, tmp_path: Path) -> None:
     captures = tmp_path / "captures"
     captures.mkdir()
-    for number in range(200):
-        (captures / f"{number}.pcap.gz").symlink_to(DEMO)
+    for number in range(100):
+        shutil.copy(DEMO, captures / f"{number}.pcap.gz")
     file = tmp_path / "alerts.jsonl"
     process = launched(
         ("read", captures, "--workers", "2", "-o", file), (), surroundings(), start_new_session=True,

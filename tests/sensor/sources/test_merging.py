@@ -198,6 +198,19 @@ def write_in_pieces(pipe: Path, content: bytes, piece: int) -> None:
             stream.write(content[begin : begin + piece])
 
 
+def test_a_file_is_in_a_stream_once_whatever_names_lead_to_it(tmp_path: Path) -> None:
+    capture, link, other = (tmp_path / name for name in ("a.pcap", "latest.pcap", "b.pcap"))
+    packet = tcp("10.0.0.1:40000", "10.0.0.2:80", "S", at=0.0)
+    content = pcap_bytes([(packet.ts_ns, packet.frame)])
+    capture.write_bytes(content)
+    other.write_bytes(content)  # another tap
+    link.symlink_to(capture)
+    for names, packets in (([tmp_path], 2), ([capture, f"{tmp_path}/./a.pcap", link], 1), ([tmp_path, capture], 2)):
+        read = CaptureStream([str(name) for name in names])
+        assert read.size == packets * len(content)
+        assert sum(map(len, read)) == packets
+
+
 def test_a_capture_that_vanishes_between_two_looks_leaves_the_size_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
