@@ -4,8 +4,9 @@ The clock only measures how long judging takes: no alert depends on it.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -97,6 +98,7 @@ class Judge:
     assessing_ns: int = 0
     following_ns: int = 0
     clock_ns: Callable[[], int] = time.perf_counter_ns
+    _evicted_before: Counter[str] = field(default_factory=Counter)  # by store, of models that judged before
 
     @property
     def spent_ns(self) -> int:
@@ -121,7 +123,8 @@ class Judge:
     @property
     def context_evicted(self) -> int | None:
         """Rows of the records' context that gave way to others so far, None for a bundle that uses no context."""
-        return self.row_maker.evicted if isinstance(self.row_maker, ContextMaker) else None
+        before = self._evicted_before["context"]
+        return before + self.row_maker.evicted if isinstance(self.row_maker, ContextMaker) else before or None
 
     @property
     def stores_evicted(self) -> dict[str, int]:
@@ -129,9 +132,11 @@ class Judge:
 
         Those of the context are counted apart (context_evicted).
         """
-        counts = {**self.episodes.evicted, "model": self.hybrid.evicted}
+        before = self._evicted_before
+        counts = {**self.episodes.evicted, "model": before["model"] + self.hybrid.evicted}
+        counts["connections"] = before["connections"]
         if isinstance(self.row_maker, WindowMaker):
-            counts["connections"] = self.row_maker.given_up
+            counts["connections"] += self.row_maker.given_up
         return {store: count for store, count in sorted(counts.items()) if count}
 
     def judge(self, records: FlowBatch, dropped: int = 0) -> list[AlertItem]:
@@ -188,7 +193,12 @@ class Judge:
         """
         self.episodes.exchange(self.hybrid, other.hybrid, other.rate)
         self.episodes.adjust(other.episodes.settings)  # what the other's site asks for
+        self._evicted_before["model"] += self.hybrid.evicted
         if other.hybrid.contract != self.hybrid.contract:
+            if isinstance(self.row_maker, ContextMaker):
+                self._evicted_before["context"] += self.row_maker.evicted
+            if isinstance(self.row_maker, WindowMaker):
+                self._evicted_before["connections"] += self.row_maker.given_up
             self.row_maker = other.row_maker
         self.hybrid, self.rate, self.exchanged = other.hybrid, other.rate, True
 

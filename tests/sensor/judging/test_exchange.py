@@ -123,6 +123,16 @@ def test_labels_keep_their_meaning_where_another_model_numbers_them_otherwise(re
     assert any(before[name] == after[name] is not None for name in shared)
 
 
+def test_what_gave_way_before_an_exchange_stays_counted(records: FlowBatch) -> None:
+    first, second = shipped("default"), shipped("cic2017")
+    first.remember(1)
+    judge = judge_of(first)
+    judge.judge(records)
+    before = judge.stores_evicted["model"]
+    judge.exchange(judge_of(second))
+    assert judge.stores_evicted["model"] == before > 0
+
+
 def test_another_threshold_is_taken_over_at_once(in_context: Hybrid) -> None:
     """A bundle that never flags opens nothing any more."""
     silent = replace(in_context, thresholds=dict.fromkeys(in_context.thresholds, (0.0, 0.0)))
