@@ -36,6 +36,11 @@ class Tail:
         """Whether it is a regular file, to which writing makes nobody wait."""
         return self._regular
 
+    @property
+    def removed(self) -> bool:
+        """Whether it is a file that has no name any more, and goes with who has it open."""
+        return self._regular and not os.fstat(self._descriptor).st_nlink
+
     def lead(self) -> bytes:
         """What the next line needs in front of it: a newline where the file does not end with one, or nothing.
 

@@ -84,12 +84,18 @@ class LinesTransport:
         self._take_on([terminal_safe_line(message) for message in messages] if to_terminal else list(messages))
 
     def flush(self, wait_s: float) -> None:
-        """Write. Raises OSError; a file then ends with a whole line."""
+        """Write, to a new file where others have removed this one. Raises OSError; a file then ends with a whole line.
+
+        Raises OutputError where the new one cannot be made.
+        """
         self._change()
         if self._descriptor is None or self._tail is None:
             raise ConnectionError("not open")
         if not self._left:
             return
+        if not self._into and not self.forever and self._tail.removed:  # stdout may be a file without a name
+            self._go_on_with(self._opener())
+            self._change()
         try:
             if not self._into:
                 self._lead = self._tail.lead()

@@ -444,6 +444,17 @@ def test_kafka_without_brokers_spools(tmp_path: Path) -> None:
     assert outputs.states()[0].spooled == 10
 
 
+def test_a_file_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    outputs = started(FileEntry(type="file", path=tmp_path / "a"))
+    outputs.write(alerts(1, 1))
+    wait_until(lambda: outputs.states()[0].written == 1)
+    (tmp_path / "a").unlink()
+    outputs.write(alerts(2, 2))
+    outputs.close(LONG_S)
+    assert sequences((tmp_path / "a").read_bytes()) == [2, 3]
+    assert outputs.lost == 0
+
+
 def test_a_file_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "alerts"
     outputs = started(FileEntry(type="file", path=path))
