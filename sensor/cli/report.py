@@ -121,10 +121,10 @@ def report(
 
     if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
         if "-" not in names:
-            Inputs(names)
+            Inputs(names, lines=many is not None)
         raise typer.BadParameter("found no page to write, expected -o X.html")
     refuse_unwritable(output, names)
-    found = Inputs(names)
+    found = Inputs(names, lines=many is not None)
     if found.kind == "captures":
         if back.words or fleet is not None:
             option = "--since" if back.words else "--fleet"
@@ -186,7 +186,12 @@ def _of_alerts(
     for name in inputs.names:
         lines = read_lines(lines_in(name, errors.damage), name, errors)
         told = _noted(recent.since(lines, since.time_ns, digest.stats), notes)
-        digest.add(told if many is None else many.hearing(told))
+        try:
+            digest.add(told if many is None else many.hearing(told))
+        except InputError as error:
+            if many is None:
+                raise
+            errors.damage.append(str(error))
     if not (errors.whole or digest.records or digest.passed_over):
         raise InputError(f"{inputs.names[0]}: found no record of flowvigil ({'; '.join(errors.words())}), "
                          "expected a capture or flowvigil's alerts")  # fmt: skip

@@ -125,7 +125,7 @@ def health_of(
     strangers = [FleetSensor(each.name, each.name) for each in book if each.name not in listed]
     most = _Most.of(book)
     found = [
-        _health(sensor, book.get(sensor.name), now_ns, most, wanted.of(sensor.name), silent_after,
+        _health(sensor, book.get(sensor.name), now_ns, most, wanted, silent_after,
                 stranger=bool(listed) and sensor.name not in listed)
         for sensor in (*fleet.sensors, *strangers)
     ]  # fmt: skip
@@ -138,6 +138,7 @@ class _Most:
 
     version: str | None
     bundle: tuple[str, str] | None
+    weights: tuple[str, str] | None  # of bundles, as far as alerts and accounts of older releases tell them
     settings: frozenset[tuple[str, str]] | None
 
     @staticmethod
@@ -146,7 +147,8 @@ class _Most:
         told = [each.latest.state.settings for each in heard if each.latest and each.latest.state.settings is not None]
         return _Most(
             _most(version for each in heard if (version := _version(each))),
-            _most(bundle for each in heard if (bundle := _bundle(each))[1]),
+            _most(bundle for each in heard if _manifest_told(each) and (bundle := _bundle(each))[1]),
+            _most(weights for each in heard if (weights := _weights(each))[1]),
             _most(frozenset(settings.items()) for settings in told),
         )
 
@@ -162,13 +164,14 @@ def _health(
     heard: SensorHeard | None,
     now_ns: int,
     most: _Most,
-    wanted: str | None,
+    all_wanted: Wanted,
     silent_after: float,
     *,
     stranger: bool,
 ) -> SensorHealth:
+    wanted = all_wanted.of(sensor.name)
     if heard is None or not heard.heard_ns:
-        findings = (Finding("unheard", "it was never heard", True),)
+        findings = (Finding("unheard", "none of these lines is its own", True),)
         return SensorHealth(sensor.name, sensor.site, sensor.group, heard, findings, 0, 0, 0.0, None, wanted)
     run, latest, behind_ns = heard.run, heard.latest, heard.clock_behind_ns
     silence_ns = now_ns - heard.heard_ns - behind_ns
@@ -179,7 +182,7 @@ def _health(
         *_of_numbers(heard.numbers.counts, now_ns),
         *_of_name(heard),
         *(_of_account(run, latest, dropped) if latest is not None else ()),
-        *_of_bundle(heard, wanted, most),
+        *_of_bundle(heard, wanted, all_wanted.weights_of(sensor.name), most),
         *_of_settings(latest, most),
         *((Finding("unlisted", "it is not in the list of the fleet", False),) if stranger else ()),
     )
@@ -246,14 +249,16 @@ def _of_account(run: Sequence[StatsRecord], latest: StatsRecord, dropped: float)
         yield Finding("warming", "its site was learnt from too little", False)
 
 
-def _of_bundle(heard: SensorHeard, wanted: str | None, most: _Most) -> Iterable[Finding]:
-    latest, (name, sha256) = heard.latest, _bundle(heard)
-    told = None if latest is None else latest.state.manifest_sha256
-    if wanted is not None and told != wanted:
-        found = f"runs on {_named(name, told)}" if told else "does not say what it runs on"
+def _of_bundle(heard: SensorHeard, wanted: str | None, weights: str | None, most: _Most) -> Iterable[Finding]:
+    """weights: of the bundle that is wanted, by which it is known where no account tells its manifest."""
+    name, sha256 = _bundle(heard)
+    if wanted is not None and sha256 != (wanted if _manifest_told(heard) else weights):
+        found = f"runs on {_named(name, sha256)}" if sha256 else "does not say what it runs on"
         yield Finding("other-bundle", f"{found}, should have {wanted[:_HASH_SHOWN]}", True)
-    elif wanted is None and most.bundle is not None and sha256 and (name, sha256) != most.bundle:
-        yield Finding("other-bundle", f"runs on {_named(name, sha256)}, most on {_named(*most.bundle)}", False)
+    elif wanted is None and sha256:
+        usual = most.bundle if _manifest_told(heard) else most.weights  # the same is told by the same
+        if usual is not None and (name, sha256) != usual:
+            yield Finding("other-bundle", f"runs on {_named(name, sha256)}, most on {_named(*usual)}", False)
     version = _version(heard)
     if most.version is not None and version and version != most.version:
         yield Finding("other-version", f"is flowvigil {version}, most are {most.version}", False)
@@ -292,6 +297,19 @@ def _bundle(heard: SensorHeard) -> tuple[str, str]:
     if state is not None and state.manifest_sha256:
         return state.model_id or "", state.manifest_sha256
     return ("", "") if heard.last_alert is None else (heard.last_alert.model.id, heard.last_alert.model.sha256)
+
+
+def _manifest_told(heard: SensorHeard) -> bool:
+    """Whether a sensor tells its bundle by its manifest, not by its weights alone."""
+    return heard.latest is not None and bool(heard.latest.state.manifest_sha256)
+
+
+def _weights(heard: SensorHeard) -> tuple[str, str]:
+    """Name of the bundle that judges and the SHA-256 of its weights; "" for unknown."""
+    if not _manifest_told(heard):
+        return _bundle(heard)
+    assert heard.latest is not None  # noqa: S101  # it told its manifest
+    return heard.latest.state.model_id or "", heard.latest.state.sha256 or ""
 
 
 def _dropped_share(run: Sequence[StatsRecord]) -> float:

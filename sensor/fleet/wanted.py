@@ -46,6 +46,11 @@ class Wanted:
         """SHA-256 of the manifest that a sensor should run on, None where nothing is said of it."""
         return self.sensors.get(sensor)
 
+    def weights_of(self, sensor: str) -> str | None:
+        """SHA-256 of the weights of that bundle, None where nothing is said of it."""
+        bundle = self.bundles.get(self.sensors.get(sensor, ""))
+        return None if bundle is None else bundle.weights_sha256
+
 
 NOTHING_WANTED: Final = Wanted()
 

@@ -25,10 +25,15 @@ _NAMES = tuple(f"{name}{packing}" for name in (".jsonl", ".ndjson", ".json") for
 class Inputs:
     """Inputs of one kind."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Look at the beginning of each. Raises InputError where they are of two kinds, or one cannot be read."""
+    def __init__(self, names: Sequence[str], *, lines: bool = False) -> None:
+        """Look at the beginning of each. Raises InputError where they are of two kinds, or one cannot be read.
+
+        lines: whether what is no capture is lines of alerts, whatever stands before them: their reader tells what is
+        wrong with it.
+        """
         self.names = tuple(names)
         self._head = b""
+        self._lines = lines
         kinds = {name: self._kind(name) for name in names}
         if len(set(kinds.values())) > 1:
             alerts = next(name for name in names if kinds[name] == "alerts")
@@ -46,17 +51,20 @@ class Inputs:
 
     def _kind(self, name: str) -> Kind:
         # A directory, a pipe, or nothing: the reader of captures says what is wrong with it.
+        otherwise: Kind = "alerts" if self._lines else "captures"
         if name != STDIN and not os.path.isfile(name):
-            return "captures"
+            return otherwise
         try:
             with opened(name) as file:
                 raw = _Remembered(file)
                 head = bytearray(_LOOKED_AT)
                 size = unpacked(raw).readinto(memoryview(head))
         except (InputError, OSError, ValueError):  # closed, or not for us: as above
-            return "captures"
+            return otherwise
         if name == STDIN:
             self._head = bytes(raw.read)
+        if self._lines and bytes(head[:4]) not in CAPTURE_MAGICS:
+            return otherwise
         return _kind_of(bytes(head[:size]), name)
 
 

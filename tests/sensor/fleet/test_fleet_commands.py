@@ -96,7 +96,7 @@ def test_the_view_says_who_is_to_be_looked_at_by_its_exit_code(tmp_path: Path) -
     found = flowvigil(*command, tmp_path / "lines.jsonl")
     assert found.code == 11
     assert "1 of 2 sensors well, at 2023-11-14 22:13:20 UTC" in found.stdout.decode()
-    assert "! unheard: it was never heard" in found.stdout.decode()
+    assert "! unheard: none of these lines is its own" in found.stdout.decode()
     assert flowvigil(*command, "--group", "canary", tmp_path / "lines.jsonl").code == 0
     (tmp_path / "gw2.jsonl").write_bytes(b"".join(accounts("gw2")) + b"foreign\n")
     found = flowvigil(*command, "--json", tmp_path / "gw2.jsonl", tmp_path / "lines.jsonl")
@@ -214,6 +214,24 @@ def test_a_page_of_a_fleet_tells_sensors_and_hosts_and_each_attack_once(fleet: P
     assert flowvigil(*made, tmp_path / "again.html").code == 0
     assert (tmp_path / "again.html").read_bytes() == page.encode()
     assert flowvigil("report", DEMO, "--fleet", tmp_path / "fleet.yaml", "-o", tmp_path / "x.html").code == 2
+
+
+def test_a_page_takes_lines_behind_their_heads_and_passes_over_what_cannot_be_read(tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.mkdir()
+    headed = b"".join(b"2023-11-14T22:13:20Z " + line for line in (*accounts("gw1"), alert_line(an_alert())))
+    (lines / "gw1.log-20231114.gz").write_bytes(gzip.compress(headed))
+    (lines / "gw1.log").write_bytes(b"")
+    (tmp_path / "fleet.yaml").write_text(FLEET)
+    made = ("report", "--fleet", tmp_path / "fleet.yaml", "-q", "-o", tmp_path / "fleet.html")
+    assert flowvigil(*made, lines).code == 0
+    assert (tmp_path / "fleet.html").read_text().count('<article class="alert') == 1
+    assert flowvigil(*made, "-", stdin=headed).code == 0
+    assert (tmp_path / "fleet.html").read_text().count('<article class="alert') == 1
+    (lines / "gw2.log").write_bytes(b"PAR1" + bytes(99))
+    found = flowvigil(*made, lines)
+    assert (found.code, "gw2.log: found " in found.stderr[0]) == (6, True)
+    assert (tmp_path / "fleet.html").read_text().count('<article class="alert') == 1
 
 
 def test_files_of_one_log_are_read_the_oldest_first(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.alerts.alert import Observer
+from sensor.alerts.alert import ModelIdentity, Observer
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.reading import ReadErrors, native_line, told_by_lines
 from sensor.alerts.sensor_records import SensorState, event_line, stats_line
@@ -122,6 +122,21 @@ def test_a_sensor_that_runs_on_another_bundle_than_it_should_is_a_fault() -> Non
     found = health([account("gw1", 1), account("gw2", 1)], wanted=wanted)
     assert (found["gw1"].well, found["gw2"].well) == (True, False)
     assert words(found["gw2"]) == {"other-bundle"}
+
+
+def test_who_tells_its_weights_alone_is_held_to_weights() -> None:
+    def told(name: str, sha256: str) -> bytes:  # as a sensor that sends no accounts, or older ones, does
+        return alert_line(
+            an_alert(observer=Observer(name, "0.1.0"), time_ns=NOW_NS, model=ModelIdentity("site", sha256))
+        )
+
+    lines = [account(f"gw{number}", 1) for number in range(3)] + [told("gw8", "0" * 64), told("gw9", OTHER_HASH)]
+    found = health(lines)
+    assert [words(found[name]) - {"no-accounts"} for name in ("gw0", "gw8", "gw9")] == [set(), set(), {"other-bundle"}]
+    bundle = WantedBundle("site", "0" * 64, "x", {}, "0" * 64)
+    wanted = Wanted(dict.fromkeys(("gw0", "gw8", "gw9"), HASH), {HASH: bundle})
+    found = health(lines, wanted=wanted)
+    assert [found[name].well for name in ("gw0", "gw8", "gw9")] == [True, True, False]
 
 
 def test_who_was_never_heard_and_who_is_not_listed_are_told() -> None:
