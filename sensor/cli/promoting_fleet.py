@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from models.bundle import MANIFEST, BundleError, is_signed
 from models.fusion import Hybrid
@@ -15,11 +17,13 @@ from sensor.cli.promoting import writer
 from sensor.errors import ConfigError, ModelError, OutputError, reason_of
 from sensor.files.digest import sha256_of
 from sensor.files.replacing import BusyError, ReplacedDirectory
-from sensor.files.unfinished import scratch_directory
+from sensor.files.unfinished import lock, scratch_directory
 from sensor.fleet.file import Fleet, read_fleet
 from sensor.fleet.wanted import Wanted, WantedBundle, bundles_path, read_wanted, wanted_path, write_wanted
 from sensor.printable import printable
 from sensor.settings.config import Config
+
+_PATIENCE_S: Final = 10.0  # with another promotion that writes
 
 
 @dataclass(slots=True)
@@ -68,13 +72,17 @@ class FleetPromotion:
             place.parent.mkdir(exist_ok=True)
             directory = ReplacedDirectory(Path(os.path.abspath(place)))
             with directory.locked():
+                for leftover in place.parent.glob(".*.new-0"):  # of a killed run, whose hash none has again
+                    shutil.rmtree(leftover)
                 if not os.path.exists(place):
                     directory.create(lambda fresh: write_files(fresh, files))
         return sha256
 
     def want(self, sha256: str, model: Hybrid) -> Path:
         """Have the sensors that are meant want a bundle that lies there; the file that says so. Raises OutputError."""
-        with _refused(self.path):
+        path = wanted_path(self.path)
+        with _refused(self.path), _alone(self.path):
+            self.wanted = read_wanted(path)  # while two bundles were compared others may have been promoted
             known = self.wanted.bundles.get(sha256) or self._described(sha256, model)
             sensors = {**self.wanted.sensors, **dict.fromkeys(self.sensors, sha256)}
             listed = {sensor.name for sensor in self.fleet.sensors}
@@ -82,8 +90,8 @@ class FleetPromotion:
             bundles = {**self.wanted.bundles, sha256: known}
             used = {wanted: bundles[wanted] for wanted in dict.fromkeys(sensors.values())}
             self.wanted = replace(self.wanted, sensors=sensors, bundles=used)
-        write_wanted(wanted_path(self.path), self.wanted)
-        return wanted_path(self.path)
+            write_wanted(path, self.wanted)
+        return path
 
     def _described(self, sha256: str, model: Hybrid) -> WantedBundle:
         place = bundles_path(self.path) / sha256
@@ -96,6 +104,23 @@ class FleetPromotion:
             model.manifest_sha256,
             is_signed(place),
         )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other promotions to a list from writing what it wants, which takes a moment. Raises BusyError, OSError."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    with path.open("rb") as stream:
+        while True:
+            try:
+                lock(stream.fileno())
+            except BlockingIOError:
+                if time.monotonic() > deadline_s:
+                    raise BusyError(f"another process holds {path}: try again when that has ended") from None
+                time.sleep(0.01)
+            else:
+                break
+        yield
 
 
 @contextmanager

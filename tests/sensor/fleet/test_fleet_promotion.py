@@ -6,6 +6,7 @@ The comparison itself is tried in tests/sensor/cli/test_promote.py.
 import hashlib
 import json
 import shutil
+import threading
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 import pytest
 
 from sensor.cli import app
-from sensor.cli.build import bundle_path
+from sensor.cli.build import bundle_path, load_model
+from sensor.cli.promoting_fleet import FleetPromotion
 from sensor.errors import NOT_MET
+from sensor.files.unfinished import lock
 from sensor.fleet.wanted import read_wanted, wanted_path
+from sensor.settings.config import Config, effective_config
 from tests.support.command import flowvigil
 from training.evaluation.promotion.record import Decision
 
@@ -74,6 +78,32 @@ def test_a_bundle_goes_to_the_canaries_first_and_then_to_all_without_a_second_co
     assert promoted(tmp_path / "fleet.bundles" / first, "--fleet", fleet) == 0  # and back
     assert set(read_wanted(wanted_path(fleet)).sensors.values()) == {first}
     assert compared == [("default", "default"), ("default", "new")]
+
+
+def test_two_promotions_at_once_are_both_kept_and_leftovers_of_killed_ones_go(
+    tmp_path: Path, compared: list[tuple[str, str]]
+) -> None:
+    fleet, new = tmp_path / "fleet.yaml", renamed(tmp_path / "new", "new")
+    fleet.write_text(FLEET.replace("site: berlin}", "site: berlin, group: others}"))
+    model = load_model(effective_config().config)
+    to_others = FleetPromotion.of(fleet, "others")  # begun before the next one, ended behind it
+    (tmp_path / "fleet.bundles" / f".{'0' * 64}.new-0").mkdir(parents=True)
+    assert promoted(new, "--over", "default", "--fleet", fleet, "--group", "canary") == 0
+    assert [path.name[:1] != "." for path in (tmp_path / "fleet.bundles").iterdir()] == [True]
+    before = read_wanted(wanted_path(fleet)).sensors["gw1"]
+    with fleet.open("rb") as stream:
+        lock(stream.fileno())
+        waiting = threading.Thread(
+            target=lambda: to_others.want(to_others.lay(bundle_path(None), model, {}, Config()), model)
+        )
+        waiting.start()
+        waiting.join(0.2)
+        assert "gw2" not in read_wanted(wanted_path(fleet)).sensors
+    waiting.join(20)
+    wanted = read_wanted(wanted_path(fleet)).sensors
+    assert wanted["gw1"] == before
+    assert wanted["gw2"] != before
+    assert compared
 
 
 def test_a_sensor_is_held_to_what_the_fleet_wants(tmp_path: Path, compared: list[tuple[str, str]]) -> None:
