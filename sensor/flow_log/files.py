@@ -144,12 +144,17 @@ class FlowsFile:
 
     def _all(self, columns: Sequence[str], at_once: int) -> Iterator["pa.RecordBatch"]:
         """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time."""
+        import pyarrow as pa
         from pyarrow import parquet
 
+        # A long text that repeats is stored once, and would be as long in each row.
+        texts = [field.name for field in self.columns if pa.types.is_string(field.type)]
+        texts += [field.name for field in self.columns if pa.types.is_large_string(field.type)]
         with parquet.ParquetFile(
             self.path,
             pre_buffer=False,
             buffer_size=BUFFER_BYTES,
+            read_dictionary=[name for name in texts if name in columns],
             thrift_string_size_limit=MAX_FOOTER_BYTES,
             thrift_container_size_limit=MAX_FOOTER_ENTRIES,
         ) as file:

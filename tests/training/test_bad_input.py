@@ -1,11 +1,14 @@
 """What an operator's own table can get wrong: each fault is told with file, line and column, and what was expected."""
 
+import decimal
 import gzip
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
@@ -19,6 +22,9 @@ from training.datasets.packed import sha256_of, unpacked_sha256
 from training.datasets.table import require_labels, require_normal_and_attacks
 from training.errors import DatasetError
 from training.labels import cic_vocabulary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 pytest.importorskip("polars")
 
@@ -227,6 +233,47 @@ def test_a_fault_in_a_parquet_file_is_told_with_its_row(path: Path, monkeypatch:
     labels = ["BENIGN"] * 9 + ["Ransomware"] + ["BENIGN"] * (len(table) - 10)
     table.with_columns(pl.Series("Label", labels)).write_parquet(path)
     assert complaint(path) == f"""{path}:10, column "Label": unknown label 'Ransomware'; known are {cic_vocabulary()}"""
+
+
+def test_types_of_parquet_that_no_flow_has_are_told_with_their_column(path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow_table(path)
+    parts = {
+        "map": pa.array([[("a", 1)]] * len(table), pa.map_(pa.string(), pa.int32())),
+        "wide": pa.array([decimal.Decimal("1.5")] * len(table), pa.decimal256(50, 2)),
+        "list": pa.array([[1]] * len(table)),
+    }
+    for name, column in parts.items():
+        parquet.write_table(table.append_column(name, column), path)
+        assert f'column "{name}": is of ' in complaint(path)
+    at = table.column_names.index("Timestamp")
+    for kind in (pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.date32()):
+        far = pa.array([2**30 if kind == pa.date32() else 2**60] * len(table), kind)  # the library panics at some
+        parquet.write_table(table.set_column(at, "Timestamp", far), path)
+        assert "is not a time like" in complaint(path)
+
+
+def test_a_long_text_that_repeats_takes_no_memory_of_its_rows(path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows, words = 16_384, pa.array(["x" * 100_000, "y"])
+    places = pa.array([int(number % 8 != 0) for number in range(rows)], pa.int32())
+    parquet.write_table(pa.table({"n": range(rows), "a": pa.DictionaryArray.from_arrays(places, words)}), path)
+    assert path.stat().st_size < 1 << 20
+    read, largest = [], 0
+    for part in text.text_tables(path, Counter()):
+        largest = max(largest, int(part.frame.estimated_size()))
+        read += part.frame["0"].to_list()
+    assert read == [str(number) for number in range(rows)]
+    assert largest < 64 << 20
+    parquet.write_table(pa.table({"a": ["y", "x" * (2 << 20)]}), path)
+    with pytest.raises(DatasetError, match=":2: this row is longer than 1,048,576 bytes"):
+        list(text.text_tables(path, Counter()))
+
+
+def arrow_table(path: Path) -> "pa.Table":
+    import polars as pl
+
+    return pl.read_parquet(written(path.parent, many_shapes(), V4, ".parquet")).to_arrow()
 
 
 def test_binary_garbage(path: Path) -> None:

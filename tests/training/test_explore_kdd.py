@@ -179,6 +179,22 @@ def test_files_one_after_the_other_are_as_one_file(tmp_path: Path) -> None:
     assert named(two, "part") == ["a.txt"] * 20 + ["b.txt"] * (len(rows) - 20)
 
 
+def test_a_damaged_part_of_a_pattern_is_named_and_one_without_rows_is_skipped(tmp_path: Path) -> None:
+    import polars as pl
+
+    written(tmp_path / "kdd.txt", lines(3))
+    whole = pl.read_csv(tmp_path / "kdd.txt", has_header=False, new_columns=[*NAMES, "class", "difficulty"])
+    (tmp_path / "parts").mkdir()
+    for name, rows in (("a", whole[:20]), ("b", whole[20:]), ("c", whole[:0])):
+        rows.write_parquet(tmp_path / "parts" / f"{name}.parquet")
+    told: list[str] = []
+    assert len(read_labelled(tmp_path / "parts" / "*.parquet", told.append)) == len(whole)
+    assert f"skipped {tmp_path / 'parts' / 'c.parquet'}: has no rows" in told
+    (tmp_path / "parts" / "b.parquet").write_bytes((tmp_path / "parts" / "b.parquet").read_bytes()[:-9])
+    with pytest.raises(DatasetError, match=r"b\.parquet.*is a broken Parquet file"):
+        read_labelled(tmp_path / "parts" / "*.parquet", quiet)
+
+
 def test_what_is_neither_flows_nor_kdd_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "people.csv", ["name,age", "Ada,36"])
     with pytest.raises(DatasetError, match=r"people\.csv:1: is neither a table of flows nor one of KDD records"):

@@ -23,12 +23,12 @@ LACKING = 3
 def kdd_files(path: Path, report: Callable[[str], None]) -> list[Path]:
     """The file, or those of a pattern or below a directory in the order of their names, that hold such records.
 
-    May be none.
-
-    Files of a directory that do not are reported where some do. Raises DatasetError for what cannot be read.
+    May be none. Of a pattern all do where one does: whoever named the others hears from the reader what is wrong with
+    them. Files of a directory that do not are reported where some do. Raises DatasetError for what cannot be read.
     """
     if is_pattern(path):
-        return [file for file in named_by(path) if is_kdd(file)]
+        files = named_by(path)
+        return files if any(map(is_kdd, files)) else []
     if not os.path.isdir(path):
         return [path] if is_kdd(path) else []
 

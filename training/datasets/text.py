@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Values
-from training.datasets.packed import first_bytes, line_blocks, unreadable
+from training.datasets.packed import BLOCK_BYTES, first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 Repairs = Counter[str]
 # Cells of a first line in, names of the columns out.
@@ -30,6 +31,9 @@ MAX_COLUMNS = 512
 MAX_LINES = 65_536  # of a table: an empty line takes as much memory as a row
 LEAST_ROWS, ROWS_A_BYTE = 100_000, 4  # that a Parquet file may have, for its size: repeated rows take next to nothing
 PAGE_BYTES = 1 << 17  # read ahead of each column
+LONGEST_ROW = 1 << 20  # bytes of text
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, since 1970
+DAY_OF = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 FOOTER_BYTES, FOOTER_ENTRIES = 64 << 20, 1 << 20  # that a footer may ask for
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -232,14 +236,19 @@ def _plain(path: Path, content: bytes, line: int, repairs: Repairs) -> bytes:
 def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
     import polars as pl
     import pyarrow as pa
-    from polars.exceptions import PolarsError
+    from polars.exceptions import PanicException, PolarsError
     from pyarrow import parquet
 
     row = 1
     try:
-        limits = {"thrift_string_size_limit": FOOTER_BYTES, "thrift_container_size_limit": FOOTER_ENTRIES}
         # Pages are read as they come: a row group may be the whole file.
-        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=PAGE_BYTES, **limits) as file:
+        limits = {
+            "thrift_string_size_limit": FOOTER_BYTES, "thrift_container_size_limit": FOOTER_ENTRIES,
+            "pre_buffer": False, "buffer_size": PAGE_BYTES,
+        }  # fmt: skip
+        with parquet.ParquetFile(path, **limits) as file:
+            texts = _text_columns(path, file.schema_arrow)
+        with parquet.ParquetFile(path, read_dictionary=texts, **limits) as file:
             _refuse_wide(path, len(file.schema_arrow.names), 1)
             size = path.stat().st_size
             if file.metadata.num_rows > LEAST_ROWS + ROWS_A_BYTE * size:
@@ -248,12 +257,14 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
             # A name that comes twice is numbered the second time.
             names = tuple(name[:-2] if name.endswith(".1") and name[:-2] in stored else name.strip() for name in stored)
             for batch in file.iter_batches(PARQUET_ROWS):
-                typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(batch.columns)])
-                frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
-                yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
-                row += len(frame)
-    # what the library raises for damage: names that are no text are a ValueError, a page an OSError without a number
-    except (pa.ArrowException, PolarsError, OSError, ValueError, KeyError, OverflowError) as error:
+                for part in _few_bytes(path, batch, row):
+                    columns = [column.dictionary_decode() if _has_words(column) else column for column in part.columns]
+                    typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(columns)])
+                    frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
+                    yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
+                    row += len(frame)
+    # what the libraries raise for damage: names that are no text are a ValueError, a page an OSError without a number
+    except (pa.ArrowException, PolarsError, PanicException, OSError, ValueError, KeyError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unreadable(path, error) from error
         why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -261,13 +272,69 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
         raise DatasetError(path, problem, line=row) from error
 
 
+def _text_columns(path: Path, schema: "pa.Schema") -> list[str]:
+    """Names of the columns of text. Raises DatasetError for one of what is neither number nor text nor time."""
+    import pyarrow as pa
+
+    is_of = pa.types
+    texts = []
+    for field in schema:
+        kind = field.type.value_type if is_of.is_dictionary(field.type) else field.type
+        if is_of.is_string(kind) or is_of.is_large_string(kind) or is_of.is_string_view(kind) or is_of.is_binary(kind):
+            texts.append(field.name)
+        elif (
+            is_of.is_decimal256(kind)
+            or is_of.is_duration(kind)
+            or not (is_of.is_primitive(kind) or is_of.is_decimal(kind) or is_of.is_null(kind))
+        ):
+            problem = f"is of {kind!s:.60}; expected numbers, text or times"
+            raise DatasetError(path, problem, column=field.name)
+    return texts
+
+
+def _has_words(column: "pa.Array") -> bool:
+    """Whether a column's texts stand once each, beside their places."""
+    return hasattr(column, "dictionary")
+
+
+def _few_bytes(path: Path, batch: "pa.RecordBatch", row: int) -> "Iterator[pa.RecordBatch]":
+    """The rows of a batch, fewer at a time where their texts are long: a long one that repeats is stored once.
+
+    row: the first one's number. Raises DatasetError for a row that is longer than any of a flow table.
+    """
+    import pyarrow.compute as pc
+
+    sizes = np.zeros(len(batch), dtype=np.int64)
+    for column in filter(_has_words, batch.columns):
+        if len(column.dictionary) and column.dictionary.null_count < len(column.dictionary):
+            of_word = pc.fill_null(pc.binary_length(column.dictionary), 0)
+            sizes += pc.fill_null(pc.take(of_word, column.indices), 0).to_numpy(zero_copy_only=False)
+    if (sizes > LONGEST_ROW).any():
+        problem = f"this row is longer than {LONGEST_ROW:,} bytes; expected a table of flows"
+        raise DatasetError(path, problem, line=row + int(np.argmax(sizes > LONGEST_ROW)))
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(batch):
+        before = int(ends[first - 1]) if first else 0
+        count = max(1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")) - first)
+        yield batch.slice(first, count)
+        first += count
+
+
 def _as_text(name: str, kind: "pl.DataType") -> "pl.Expr":
     import polars as pl
 
     column = pl.col(name)
-    if isinstance(kind, pl.Datetime):
-        instant = column.dt.convert_time_zone("UTC") if kind.time_zone else column
-        return instant.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if isinstance(kind, pl.Datetime | pl.Date):
+        # The library ends with a panic at times that no calendar has; what they are instead is told as a number.
+        number = column.to_physical().cast(pl.Int64)
+        a_day = DAY_OF[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
+        first, last = max(FIRST_DAY * a_day, -(1 << 63)), min(LAST_DAY * a_day, (1 << 63) - 1)
+        column = pl.when(number.is_between(first, last)).then(column).otherwise(None)
+        if isinstance(kind, pl.Datetime):
+            column = column.dt.convert_time_zone("UTC") if kind.time_zone else column
+            column = column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        return column.cast(pl.String).fill_null(number.cast(pl.String))
     if kind.is_float():
         return column.cast(pl.String).str.strip_suffix(".0")  # as a part says it whose column is of whole numbers
     return column.cast(pl.String)

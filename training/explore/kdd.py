@@ -16,6 +16,8 @@ from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from training.datasets.kdd import KddTable, read_kdd_file, refuse_all_dropped
 from training.datasets.names import file_name
 from training.datasets.rows import stacked
+from training.datasets.text import has_no_rows
+from training.errors import DatasetError
 from training.explore.table import Coded, Codes, ExploredColumn, Hypothesis, LabelledTable, coded
 from training.label_map import LabelMap, Relabelling
 from training.labels import BENIGN, KDD_TECHNIQUES, KDD_VOCABULARY, TECHNIQUES
@@ -66,7 +68,12 @@ def read_table(
     Raises DatasetError and LabelMapError as read_kdd does.
     """
     relabelling = Relabelling(labels, KDD_VOCABULARY)
-    tables = [read_kdd_file(file, relabelling, report) for file in files]
+    empty = [file for file in files if len(files) > 1 and has_no_rows(file)]
+    for file in empty:
+        report(f"skipped {file}: has no rows")
+    if len(empty) == len(files):
+        raise DatasetError(path, f"has no rows in any of its {len(files):,} files; expected records")
+    tables = [read_kdd_file(file, relabelling, report) for file in files if file not in empty]
     refuse_all_dropped(path, tables)
     table = table_of(path, tables)
     for line in relabelling.told(table.repairs):

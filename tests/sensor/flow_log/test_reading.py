@@ -362,6 +362,23 @@ def test_a_file_that_is_small_as_it_is_stored_takes_little_memory(tmp_path: Path
     assert int(result.stdout) < 30 << 20
 
 
+def test_a_long_text_that_repeats_takes_no_memory_of_its_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, many_shapes(), NATIVE, ".parquet")
+    rows = parquet.read_table(path).take(pa.array(np.zeros(8192, dtype=np.int32)))
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(8192, dtype=np.int32)), pa.array(["x" * 50_000]))
+    at = rows.column_names.index("src_address")
+    parquet.write_table(rows.set_column(at, "src_address", long.cast(pa.string())), path)
+    assert path.stat().st_size < 1 << 20
+    script = (
+        "import pyarrow as pa\nfrom sensor.flow_log.reading import FlowLog\n"
+        f"log = FlowLog([{str(path)!r}])\nassert not list(log.batches())\n"
+        "assert 'src_address has a text that is no address' in log.problems[0]\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
+    assert int(result.stdout) < 40 << 20
+
+
 def claiming_a_row(content: bytes, rows: int, *, in_groups: bool) -> bytes:
     """A file whose footer says that it has 1 row, and its row group too if asked; pages and columns stay."""
     length = int.from_bytes(content[-8:-4], "little")
