@@ -11,6 +11,7 @@ from sensor.checks.extras import extras
 from sensor.checks.files import output, packets
 from sensor.checks.fleet import fleet
 from sensor.checks.geoip import geoip
+from sensor.checks.memory import memory
 from sensor.checks.metrics import metrics
 from sensor.checks.model import bundle, cache, speed
 from sensor.checks.outputs import outputs
@@ -25,6 +26,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("geoip", geoip),
     ("kernel cache", cache),
     ("bundle", bundle),
+    ("memory", memory),
     ("fleet", fleet),
     ("drift", drift),
     ("capability", capability),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sensor.errors import ModelError, OutputError, reason_of
 from sensor.printable import printable
 from sensor.settings.extras import is_installed, require_for
+from sensor.settings.memory import given_memory
 from sensor.version import VERSION
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ STATES_A_HOST = 4  # states of the LSTM for each host that episodes follow: most
 SOURCES_NAMED = 32  # of a run, in its flow log
 
 
+@given_memory("episodes.capacity_hosts")
 def load_model(config: "Config") -> "Hybrid":
     """Load the bundle of the settings: for flows, alone or with context, or for connections. Raises ModelError."""
     from flows.columns import feature_contract
@@ -121,6 +123,7 @@ def build_table_meter(config: "Config", compat: str | None = None) -> "Meter":
     return _meter(config, compat)
 
 
+@given_memory("meter.capacity_flows")
 def _meter(config: "Config", compat: str | None = None, *, news_only: bool = False, names: bool = False) -> "Meter":
     from flows.meter import Meter
 
@@ -139,6 +142,7 @@ def _meter(config: "Config", compat: str | None = None, *, news_only: bool = Fal
     )
 
 
+@given_memory("episodes.capacity_hosts")
 def build_names(config: "Config") -> "Names | None":
     """What keeps the names that traffic tells, for one run, by the settings; None where it is not to."""
     if not config.meter.seen_names:
@@ -148,6 +152,7 @@ def build_names(config: "Config") -> "Names | None":
     return Names(config.episodes.capacity_hosts)
 
 
+@given_memory("episodes.capacity_hosts")
 def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
     """A judge with this model and episodes by the settings.
 
@@ -170,12 +175,7 @@ def build_judge(config: "Config", hybrid: "Hybrid") -> "Judge":
                 f"bundle {hybrid.model_id}: thresholds of rate {rate:g}: {lane} is {cut:g}, by which a flag is no "
                 f"evidence; expected less than {EVIDENCE_CUT}"
             )
-    episodes = episodes_of(
-        hybrid,
-        observer(config),
-        rate,
-        episode_settings(config, hybrid),
-    )
+    episodes = episodes_of(hybrid, observer(config), rate, episode_settings(config, hybrid))
     return Judge(hybrid, episodes, rate, build_row_maker(hybrid, config.episodes.capacity_hosts))
 
 
@@ -315,6 +315,7 @@ def make_packet_directory(config: "Config", user: "User | None" = None) -> None:
     make_directory(config.keep_packets.directory, user)
 
 
+@given_memory("keep_packets.memory_bytes")
 def build_packet_recorder(
     stack: ExitStack, config: "Config", interfaces: Sequence[str] = ("",), shown_in: str = ""
 ) -> "PacketRecorder | None":

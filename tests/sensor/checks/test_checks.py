@@ -6,13 +6,18 @@ import re
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sensor.checks.memory import memory
+from sensor.cli.build import build_meter, build_packet_recorder
+from sensor.errors import ConfigError
 from sensor.packets.directory import PacketDirectory
+from sensor.settings.config import Config
 from tests.support.command import Result, flowvigil
 from tests.support.posts import hooks, postbox
 
@@ -83,6 +88,7 @@ def test_every_check_is_made_whatever_the_others_found(wrong: Result) -> None:
         "geoip",
         "kernel cache",
         "bundle",
+        "memory",
         "drift",
         "capability",
         "interface",
@@ -216,6 +222,24 @@ def test_directories_are_tried_as_a_watch_would_and_left_as_they_were(directory:
         told = "once its privileges have gone, the sensor may not write to"
         assert all(told in message for _, _, message in of_directories(there, there))
     assert sorted(path.name for path in directory.rglob("*")) == ["file", "there"]
+
+
+def test_memory_that_the_system_does_not_give_is_a_fault_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_sizes: object, **_others: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("flows.meter.Meter", none)
+    monkeypatch.setattr("sensor.packets.ring.PacketRing", none)
+    config = Config.model_validate({"keep_packets": {"directory": tmp_path}})
+    context: Any = SimpleNamespace(config=config, new_meter=lambda _config: None)
+    with pytest.raises(ConfigError, match=r"^keep_packets\.memory_bytes: found no memory"):
+        memory(context)
+    with ExitStack() as stack, pytest.raises(ConfigError, match=r"^keep_packets\.memory_bytes: found no memory"):
+        build_packet_recorder(stack, config)
+    with pytest.raises(ConfigError, match=r"^meter\.capacity_flows: found no memory"):
+        build_meter(config)
 
 
 @needs_root
