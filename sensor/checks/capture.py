@@ -6,10 +6,14 @@ Interfaces are only inspected; nothing is captured.
 import socket
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from flows.linktypes import ETHERNET
 from sensor.checks.result import CheckContext, CheckStatus, Observation
 from sensor.errors import CaptureError, ConfigError, reason_of
+
+if TYPE_CHECKING:
+    from sensor.sources.filters.bpf import Instruction
 
 NO_INTERFACE = Observation("no interface named (-i)", CheckStatus.SKIPPED)
 NO_RING = Observation("this system has no packet ring", CheckStatus.SKIPPED)
@@ -44,8 +48,21 @@ def _compiled(expression: str, interfaces: Sequence[str]) -> list[str]:
         except CaptureError:  # absent, down or not permitted, which other checks report
             continue
     for complement in (False, True):
-        socket_program(list(rules.values()), complement=complement)
+        _attached(list(rules), socket_program(list(rules.values()), complement=complement))
     return list(rules)
+
+
+def _attached(interfaces: Sequence[str], program: "Sequence[Instruction]") -> None:
+    """Give a filter to a socket that receives nothing. Raises CaptureError where the kernel has no memory for it."""
+    from sensor.sources.live.packet_socket import attach_filter, open_packet_socket
+
+    if not interfaces:  # nothing was permitted, which other checks report
+        return
+    with open_packet_socket(", ".join(interfaces)) as packets:
+        try:
+            attach_filter(packets, program)
+        except OSError as error:
+            raise CaptureError(f"{', '.join(interfaces)}: cannot capture: {reason_of(error)}") from None
 
 
 def interface(context: CheckContext) -> Observation:

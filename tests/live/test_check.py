@@ -165,3 +165,14 @@ def test_root_leaves_nothing_that_belongs_to_it(namespaces: tuple[str, str], tmp
     alerts, kept = tmp_path / "alerts", tmp_path / "kept"
     assert run("check", right, "-q", "-i", "fv1", "-o", alerts, "--write", kept).code == 0
     assert os.listdir(tmp_path) == []
+
+
+def test_a_filter_that_the_kernel_has_no_memory_for_stops_both(namespaces: tuple[str, str]) -> None:
+    most = Path("/proc/sys/net/core/optmem_max")
+    with inside(namespaces[1]):
+        if not most.exists():
+            pytest.skip("this kernel has one bound for all namespaces")
+        most.write_text("1024\n")
+    hosts = " or ".join(f"host 10.0.{number}.1" for number in range(100))
+    assert codes(namespaces[1], "-i", "fv1", "--filter", hosts) == [5, 5]
+    assert "larger net.core.optmem_max" in findings(namespaces[1], "-i", "fv1", "--filter", hosts)["filter"]["message"]

@@ -19,6 +19,7 @@ import numpy as np
 from flows.linktypes import ETHERNET, RAW
 from sensor.c_library import call
 from sensor.errors import CaptureError, reason_of
+from sensor.sources.filters.bpf import Instruction
 from sensor.sources.live.rtnetlink import Link, link_at
 from sensor.sources.live.tpacket import VLAN_TAG
 
@@ -30,6 +31,7 @@ TPACKET_V3, PACKET_MR_PROMISC = 2, 1
 ETH_P_ALL: Final = 3
 STATISTICS_BYTES: Final = 12  # struct tpacket_stats_v3
 SO_ATTACH_FILTER: Final = 26
+ACCEPT_NOTHING: Final[Sequence[Instruction]] = [(0x06, 0, 0, 0)]  # BPF_RET 0
 SOF_TIMESTAMPING_RAW_HARDWARE: Final = 1 << 6
 
 ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 65534
@@ -96,8 +98,28 @@ def enable_card_timestamps(packets: socket.socket) -> None:
     packets.setsockopt(SOL_PACKET, PACKET_TIMESTAMP, SOF_TIMESTAMPING_RAW_HARDWARE)
 
 
-def attach_filter(packets: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Replace the socket's filter, classic BPF, for all further packets. Raises OSError."""
+def attach_filter(packets: socket.socket, program: Sequence[Instruction]) -> None:
+    """Replace the socket's filter, classic BPF, for all further packets. Raises OSError.
+
+    Where the kernel has no room for both, the socket accepts nothing in between.
+    """
+    try:
+        _attach(packets, program)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        _attach(packets, ACCEPT_NOTHING)
+        try:
+            _attach(packets, program)
+        except OSError:
+            raise OSError(
+                errno.ENOMEM,
+                f"no memory for a filter of {len(program):,} instructions, expected a shorter capture.filter or a "
+                "larger net.core.optmem_max",
+            ) from None
+
+
+def _attach(packets: socket.socket, program: Sequence[Instruction]) -> None:
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
     # struct sock_fprog: a count and a pointer, which the kernel has followed when the call returns
     packets.setsockopt(

@@ -25,6 +25,7 @@ from sensor.sources.filters.socket_program import InterfaceRule, socket_program
 from sensor.sources.live.interfaces import links_of
 from sensor.sources.live.links import ABSENT, WatchedLinks
 from sensor.sources.live.packet_socket import (
+    ACCEPT_NOTHING,
     ARPHRD_LOOPBACK,
     LINKTYPES,
     RETIRE_MS,
@@ -48,7 +49,6 @@ LAST_BLOCK_NS: Final = 2 * RETIRE_MS * 1_000_000  # time for the kernel to hand 
 GRACE_NS: Final = 1_000_000_000  # further time on a busy machine
 INDICES_EACH: Final = 8  # latest indices of a recreated interface that are known, for packets that still wait
 ANY: Final = 0  # index that stands for all interfaces
-ACCEPT_NOTHING: Final = [(0x06, 0, 0, 0)]  # BPF_RET 0
 
 
 class RingCapture:

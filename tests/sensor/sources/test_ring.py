@@ -1,8 +1,14 @@
-"""What the ring refuses before it needs any permission."""
+"""What the ring refuses before it needs any permission, and how a filter takes the place of another."""
+
+import errno
+import os
+import struct
+from typing import Any
 
 import pytest
 
 from sensor.errors import CaptureError
+from sensor.sources.live.packet_socket import ACCEPT_NOTHING, attach_filter
 from sensor.sources.live.ring import RingCapture
 
 
@@ -10,3 +16,27 @@ from sensor.sources.live.ring import RingCapture
 def test_an_unknown_interface_is_refused_with_those_that_exist(name: str) -> None:
     with pytest.raises(CaptureError, match=rf"^{name}: no such interface, expected one of .*\blo\b"):
         RingCapture([name], 1 << 20, 32)
+
+
+class Kernel:
+    """The options of a socket, with room for so many instructions of filters: the old one's and the new one's."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.attached = room, [0]
+
+    def setsockopt(self, _level: int, _name: int, value: bytes) -> None:
+        (length,) = struct.unpack_from("H", value)
+        if self.attached[-1] + length > self.room:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        self.attached.append(length)
+
+
+def test_a_filter_takes_the_place_of_another_where_there_is_no_room_for_both() -> None:
+    """As when an interface comes back: net.core.optmem_max is 20 KB before Linux 6.7."""
+    kernel: Any = Kernel(1000)
+    long = list(ACCEPT_NOTHING) * 700
+    attach_filter(kernel, long)
+    attach_filter(kernel, long)
+    assert kernel.attached == [0, 700, 1, 700]
+    with pytest.raises(OSError, match="no memory for a filter of 1,400 instructions"):
+        attach_filter(kernel, long * 2)
