@@ -30,11 +30,15 @@ STILL_S: Final = 0.25  # without a move, after which an interrupt does not wait 
 TOO_SLOW: Final = "the reader is too slow"
 
 
+class _TakenOverError(Exception):
+    """The end did not wait for a receiver to be reached: the spool is another thread's by now."""
+
+
 class Delivery:
     """An output and its thread.
 
-    over: it takes nothing any more. broken_pipe: because the reader of a pipe has gone for good. Hand it lines by
-    write_all() of sensor.outputs.outputs.
+    over: it takes nothing any more. broken_pipe: because the reader of a pipe has gone for good. status: what became of
+    its lines. Hand it lines by write_all() of sensor.outputs.outputs.
     """
 
     def __init__(
@@ -61,13 +65,13 @@ class Delivery:
         self._spool = None if spool is None else Spool(spool, spool_bytes, queue_bytes)
         self._backlog: Backlog = self._queue if self._spool is None else self._spool
         self._in_flight = InFlight(self._backlog, encode)
-        self._status = DeliveryStatus(name, self._spool, tells_by_writing=transport.tells_by_writing)
+        self.status = DeliveryStatus(name, self._spool, tells_by_writing=transport.tells_by_writing)
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
         self._waits_at_end = waits_at_end
         self._interrupted, self._moved_at_s = False, time.monotonic()
         self._farthest = 0  # lines that the receiver took, those that were handed over again not counted
         self._moved = self._stuck = False  # lines to the disk; or the disk takes none
-        self._up = False
+        self._up = self._connecting = self._taken_over = False
         self._retry_s, self._retry_at_s = RETRY_S, 0.0
         self._closing_at_s: float | None = None
         self._reopen = self._woken = False
@@ -87,7 +91,7 @@ class Delivery:
                 lines = lines[taken:]
                 if lines and not self._patience.used_up:
                     return lines
-            self._status.lose(len(lines), TOO_SLOW)
+            self.status.lose(len(lines), TOO_SLOW)
             return []
 
     def wait_for_room(self, seconds: float) -> None:
@@ -108,7 +112,7 @@ class Delivery:
     def go_on(self, name: str | None = None) -> None:
         """The transport has got another receiver: try that now. name: of the output from now on, if it changes."""
         with self._changed:
-            self._status.name = name or self._status.name
+            self.status.name = name or self.status.name
             self.over = self.broken_pipe = False
             self._retry_at_s = 0.0
             self._wake()
@@ -121,34 +125,18 @@ class Delivery:
     def news(self) -> tuple[str, str] | None:
         """Action and message of an event, where it has begun to refuse or to lose lines, or goes on after that."""
         with self._changed:
-            return self._status.news(takes_all=self._up and not self._queue.unsent)
+            return self.status.news(takes_all=self._up and not self._queue.unsent)
 
     def state(self) -> OutputState:
         """The account: written, queued in memory, spooled on disk and lost."""
         with self._changed:
-            status = self._status
+            status = self.status
             return OutputState(status.name, self._up, status.written, len(self._queue), status.spooled, status.lost)
-
-    @property
-    def lost(self) -> int:
-        """Lines that did not get out."""
-        return self._status.lost
 
     @property
     def failed(self) -> bool:
         """Whether it is over, or told at its end that something was not written."""
-        return self.over or self._status.failed_at_end
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong, or was when lines were lost: one line, or None."""
-        with self._changed:
-            return self._status.problem
-
-    @property
-    def spool_problem(self) -> str:
-        """What is or was wrong with the spool, and what it cost: one line, or ""."""
-        return self._status.spool_problem
+        return self.over or self.status.failed_at_end
 
     def begin_close(self, timeout_s: float) -> None:
         """Deliver what waits within the timeout, or for as long as a reader is waited for, and end."""
@@ -166,7 +154,7 @@ class Delivery:
         """Whether it was waited for in vain, or would be."""
         if self._interrupted:
             return time.monotonic() - self._moved_at_s > STILL_S
-        return self._patience.given_up or (self._status.disk_refuses and bool(self._status.trouble))
+        return self._patience.given_up or (self.status.disk_refuses and bool(self.status.trouble))
 
     def wait_patiently(self) -> None:
         """Wait for the end while a reader is waited for; begin_close() follows."""
@@ -180,8 +168,12 @@ class Delivery:
         if self._thread.is_alive():
             self._thread.join(max(0.0, (self._closing_at_s or 0.0) - time.monotonic()) + grace_s)
         with self._changed:
+            self._taken_over = self._connecting and self._spool is not None
+        if self._taken_over:  # such as a name that takes long to be no host's
+            self._keep()
+        with self._changed:
             # An end in order leaves nothing; else it hangs in the kernel, and if it goes on it drops nothing twice.
-            self._status.lose(len(self._queue), "it hangs")
+            self.status.lose(len(self._queue), "it hangs")
             self._queue = MemoryBacklog(0)
 
     def _takes_lines(self) -> bool:
@@ -190,7 +182,7 @@ class Delivery:
     @property
     def _reader_is_waited_for(self) -> bool:
         """Whether the end waits without limit: for a reader, and never for a disk that refuses."""
-        status = self._status
+        status = self.status
         return self._waits_at_end and (not status.trouble or (status.nobody_yet and self._first_error_is_final))
 
     def _wake(self) -> None:
@@ -201,9 +193,11 @@ class Delivery:
         """The whole life of the thread: whatever ends it, what it leaves is told of."""
         try:
             self._run()
+        except _TakenOverError:
+            return
         except Exception as error:  # noqa: BLE001  # a fault of ours, which costs this output alone
             with self._changed:
-                self._status.fail(f"internal error: {type(error).__name__}: {error}")
+                self.status.fail(f"internal error: {type(error).__name__}: {error}")
                 self.over, self._up = True, False
                 self._drop_all()
                 self._wake()
@@ -250,9 +244,19 @@ class Delivery:
         if self._up or self.over or time.monotonic() < self._retry_at_s:
             return
         self._reopen = False
-        self._transport.connect()
+        self._connect()
         self._up, self._retry_s = True, RETRY_S
-        self._status.connected()
+        self.status.connected()
+
+    def _connect(self) -> None:
+        self._connecting = True
+        try:
+            self._transport.connect()
+        finally:
+            with self._changed:
+                self._connecting = False
+                if self._taken_over:
+                    raise _TakenOverError
 
     def _deliver(self) -> None:
         if self._transport.idle():
@@ -268,11 +272,11 @@ class Delivery:
     def _note_movement(self) -> None:
         """Give patience back for what the receiver took."""
         # Who answers has taken nothing before that.
-        handed = self._status.written + (0 if self._transport.acknowledges else len(self._in_flight))
+        handed = self.status.written + (0 if self._transport.acknowledges else len(self._in_flight))
         if handed > self._farthest:
             self._patience.moved(handed - self._farthest)
             self._farthest, self._moved_at_s = handed, time.monotonic()
-            self._status.trouble = ""
+            self.status.trouble = ""
 
     def _offer(self) -> None:
         """Hand over the next messages."""
@@ -281,9 +285,9 @@ class Delivery:
             self._tell_of_room()
         if batch.refused or batch.unwanted:
             with self._changed:
-                self._status.written += batch.unwanted
+                self.status.written += batch.unwanted
                 for reason in batch.refused:
-                    self._status.lose(1, reason)
+                    self.status.lose(1, reason)
         if batch.messages:
             self._transport.offer(batch.messages)
 
@@ -298,33 +302,33 @@ class Delivery:
             return
         lines = self._in_flight.settle(messages)
         with self._changed:
-            self._status.written += lines
+            self.status.written += lines
 
     def _lose_refused(self, reason: str) -> None:
         """Lose the oldest message on its way, which the receiver will never take; it holds up no other."""
         self._settle(self._transport.confirmed(time.monotonic()))
         lines = self._in_flight.settle(1)
         with self._changed:
-            self._status.written += lines - 1  # which the receiver was not to have
-            self._status.lose(1, reason)
+            self.status.written += lines - 1  # which the receiver was not to have
+            self.status.lose(1, reason)
 
     def _lose_of_spool(self) -> None:
         """Count lines that the spool has lost."""
         lost = 0 if self._spool is None else self._spool.lost()
         if lost:
             with self._changed:
-                self._status.lose_of_spool(lost)
+                self.status.lose_of_spool(lost)
 
     def _went_down(self, error: OSError | OutputError | UnicodeError) -> None:
         self._settle(self._transport.confirmed(time.monotonic()) if self._up else 0)
         self._transport.break_off()
         gone = self._transport.forever and isinstance(error, BrokenPipeError)
         with self._changed:
-            self._status.refused(error, gone=gone)
+            self.status.refused(error, gone=gone)
             self._retry_at_s = time.monotonic() + self._retry_s
             self._retry_s = min(self._retry_s * 2, self._transport.longest_pause_s)
             self._start_again()
-            if gone or (self._first_error_is_final and not self._status.nobody_yet):
+            if gone or (self._first_error_is_final and not self.status.nobody_yet):
                 self.broken_pipe, self.over = gone, True
                 self._drop_all()
                 self._wake()
@@ -335,7 +339,7 @@ class Delivery:
 
     def _drop_all(self) -> None:
         """Lose what is neither delivered nor on disk."""
-        self._status.lose(self._queue.clear(), "not delivered in time")
+        self.status.lose(self._queue.clear(), "not delivered in time")
 
     def _rest(self) -> None:
         """Wait for something to do."""
@@ -365,7 +369,7 @@ class Delivery:
                 self._lose_refused(str(error))
             except OSError as error:  # some systems tell only now that something was not written
                 with self._changed:
-                    self._status.fail_at_end(error)
+                    self.status.fail_at_end(error)
                 return self._transport.confirmed(time.monotonic())
 
     def _end(self) -> None:
@@ -379,12 +383,16 @@ class Delivery:
             taken = max(0, len(self._in_flight) - self._transport.missing)
             self._settle(confirmed if answered or not idle else taken)
             if len(self._backlog):
-                self._status.end_early()
-        self._moved = True
-        while self._moved:
-            self._move()
+                self.status.end_early()
+        self._keep()
         with self._changed:
             self._drop_all()
             self._up = False
+
+    def _keep(self) -> None:
+        """Have on disk what can be kept."""
+        self._moved = True
+        while self._moved:
+            self._move()
         self._backlog.close()
         self._lose_of_spool()

@@ -133,7 +133,7 @@ class Outputs:
     @property
     def lost(self) -> int:
         """Lines that did not get out, over all outputs."""
-        return sum(delivery.lost for delivery in self._deliveries)
+        return sum(delivery.status.lost for delivery in self._deliveries)
 
     @property
     def over(self) -> bool:
@@ -148,7 +148,7 @@ class Outputs:
     @property
     def complete(self) -> bool:
         """Whether each has got all lines, but for the reader of stdout where that has gone."""
-        return all(one.broken_pipe or not (one.failed or one.lost) for one in self._deliveries)
+        return all(one.broken_pipe or not (one.failed or one.status.lost) for one in self._deliveries)
 
     @property
     def broken_pipe(self) -> bool:
@@ -158,10 +158,10 @@ class Outputs:
     @property
     def problems(self) -> list[str]:
         """One line for each output that failed, lost or spooled lines; a reader that left needs to be told nothing."""
-        told = [one for one in self._deliveries if one.failed or one.lost or one.state().spooled]
+        told = [one for one in self._deliveries if one.failed or one.status.lost or one.state().spooled]
         return [
-            *(problem for delivery in told if not delivery.broken_pipe and (problem := delivery.problem)),
-            *(problem for delivery in self._deliveries if (problem := delivery.spool_problem)),
+            *(problem for delivery in told if not delivery.broken_pipe and (problem := delivery.status.problem)),
+            *(problem for delivery in self._deliveries if (problem := delivery.status.spool_problem)),
         ]
 
     def close(self, timeout_s: float = LAST_LINES_S) -> None:

@@ -249,7 +249,7 @@ def full(size: int) -> str:
             why = _delivered(output, receiver, [], lambda: None)
         finally:
             limit.close()
-        return why or (f"{output.lost} lines lost though memory had room" if output.lost else "")
+        return why or (f"{output.status.lost} lines lost though memory had room" if output.status.lost else "")
 
 
 def _delivered(output: Delivery, receiver: Receiver, old: list[bytes], attack: Callable[[], None]) -> str:
@@ -274,7 +274,7 @@ def _delivered(output: Delivery, receiver: Receiver, old: list[bytes], attack: C
     if output.failed:
         return "the output is over"
     missing = len(known) - len(set(receiver.got))
-    if missing and output.lost and "spool" not in output.spool_problem:
+    if missing and output.status.lost and "spool" not in output.status.spool_problem:
         return f"{missing} lines lost, and told {output.problem!r}"
     return ""
 

@@ -117,6 +117,35 @@ def test_what_a_receiver_missed_is_delivered_in_order_by_the_next_sensor(tmp_pat
     assert second.states()[0].spooled == 0
 
 
+def test_what_waits_for_a_receiver_that_takes_long_to_be_reached_is_spooled_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.outputs.delivery.CONNECT_S", 0.2)
+    monkeypatch.setattr("sensor.outputs.delivery.GRACE_S", 0.2)
+    asked, answered, over = threading.Event(), threading.Event(), threading.Event()
+
+    def connect() -> socket.socket:
+        asked.set()
+        answered.wait(LONG_S)
+        over.set()
+        raise ConnectionRefusedError
+
+    entry = UnixEntry(type="unix", path=tmp_path / "s", spool=tmp_path / "spool")
+    outputs = Outputs([Prepared(entry, DatagramTransport(connect), None)])
+    assert asked.wait(LONG_S)
+    outputs.write(alerts(1, 30))
+    outputs.close(0.1)
+    (state,) = outputs.states()
+    assert (state.spooled, state.queued, outputs.lost) == (30, 0, 0)
+    answered.set()
+    assert over.wait(LONG_S)
+    listener = Listener(tmp_path / "s")
+    second = started(entry)
+    second.close(LONG_S)
+    listener.join()
+    assert sequences(listener.content) == list(range(1, 31))
+
+
 def test_a_spool_takes_no_more_than_its_size_and_what_is_too_much_counts_as_lost(tmp_path: Path) -> None:
     entry = UnixEntry(
         type="unix", path=tmp_path / "s", spool=tmp_path / "spool", spool_bytes=1 << 20, queue_bytes=65536

@@ -51,7 +51,7 @@ def to_pipe(writer: int, *, patience_s: float = 0.0, queue_bytes: int = 32 << 20
 def problem_of(outputs: Outputs) -> str | None:
     """What the only output says is wrong, also while it may still pass."""
     delivery: Delivery = outputs._deliveries[0]
-    return delivery.problem
+    return delivery.status.problem
 
 
 @pytest.fixture
@@ -373,7 +373,7 @@ def test_time_in_which_the_run_itself_stood_still_costs_no_patience(
     monkeypatch.setattr(Delivery, "wait_for_room", stopped_meanwhile)
     monkeypatch.setattr("sensor.outputs.outputs.time.monotonic", lambda: clock() + passed_s[0])
     write_all([other], numbered(0, 15_000))
-    assert other.lost == 0
+    assert other.status.lost == 0
     assert waits[0] >= 3
     reading.join(LONG_S)
     close_all([other], 1.0)
