@@ -97,12 +97,12 @@ class RunDirectory:
     def end_of(self, capture: Capture) -> dict[str, Any] | None:
         """How a capture ended, None where that is not known, or it has changed since, or its lines are gone."""
         end = _read(self.path / _end(capture))
+        if end is None or end.pop("digest", None) != _digest(end):
+            return None
         stored = {"size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
-        if end is None or any(end.get(name) != value for name, value in stored.items()):
+        if any(end.get(name) != value for name, value in stored.items()) or not self._has(capture, end["result"]):
             return None
-        if not isinstance(result := end.get("result"), dict) or not self._has(capture, result):
-            return None
-        return result
+        return dict(end["result"])
 
     def discard(self, capture: Capture) -> None:
         """Do without a capture's lines, which nobody will read again."""
@@ -112,7 +112,7 @@ class RunDirectory:
         """Note how a capture ended, whose lines are there by now. Raises OutputError."""
         stored = {"name": capture.name, "size": capture.size, "mtime_ns": capture.mtime_ns, "tag": capture.tag}
         end = stored | {"result": result}
-        self._write(_end(capture), end)
+        self._write(_end(capture), end | {"digest": _digest(end)})
 
     @property
     def delivered(self) -> tuple[dict[str, str], int]:
@@ -186,6 +186,11 @@ def _other_file(before: Mapping[str, Any], identity: Identity) -> str:
     had = found if isinstance(found := before.get("files"), dict) else {}
     path = next((path for path, sha256 in identity.files.items() if had.get(path) != sha256), None)
     return "with other files" if path is None else f"with another content of {printable(path, 200)}"
+
+
+def _digest(end: Mapping[str, Any]) -> str:
+    """SHA-256 of how a capture ended, by which what is damaged is no end."""
+    return hashlib.sha256(json.dumps(end, sort_keys=True).encode()).hexdigest()
 
 
 def _end(capture: Capture) -> Path:

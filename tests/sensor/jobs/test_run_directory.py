@@ -85,6 +85,18 @@ def test_an_end_that_says_nothing_is_as_none(content: bytes, tmp_path: Path) -> 
     assert not known(tmp_path)
 
 
+def test_an_end_that_was_damaged_is_as_none(tmp_path: Path) -> None:
+    ended(tmp_path)
+    (end,) = tmp_path.glob("ends/*/*.json")
+    content = end.read_text()
+    for changed in (content.replace('"result"', '"resulu"'), content.replace('"mtime_ns": 7', '"mtime_ns": 7, "x": 0')):
+        assert changed != content
+        end.write_text(changed)
+        assert not known(tmp_path)
+    end.write_text(content)
+    assert known(tmp_path)
+
+
 def test_what_was_removed_is_missing_and_may_be_written_again(tmp_path: Path) -> None:
     shutil.rmtree(ended(tmp_path) / "parts")
     assert not known(tmp_path)
