@@ -54,7 +54,7 @@ def _outputs(entry: OutputEntry, lines: list[bytes], patience_s: float) -> None:
     if not patience_s:  # who does not wait tries again until the end
         delivery = outputs._deliveries[0]
         end_s = time.monotonic() + LONG_S
-        while delivery.state().written < len(lines) and delivery.problem is None and time.monotonic() < end_s:
+        while delivery.state().written < len(lines) and delivery.status.problem is None and time.monotonic() < end_s:
             time.sleep(0.001)
     outputs.close(LONG_S if patience_s else 0.0)
 

@@ -275,7 +275,7 @@ def _delivered(output: Delivery, receiver: Receiver, old: list[bytes], attack: C
         return "the output is over"
     missing = len(known) - len(set(receiver.got))
     if missing and output.status.lost and "spool" not in output.status.spool_problem:
-        return f"{missing} lines lost, and told {output.problem!r}"
+        return f"{missing} lines lost, and told {output.status.problem!r}"
     return ""
 
 

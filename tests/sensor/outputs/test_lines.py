@@ -78,7 +78,7 @@ def test_a_reader_that_has_gone_is_told_apart_from_a_lost_output() -> None:
 
 def test_a_full_disk_is_one_line_with_the_name_and_what_was_written() -> None:
     full = delivered(partial(open_descriptor, Path("/dev/full")), [b"x\n"], name="/dev/full")
-    assert full.problem == "/dev/full: no space left, after no whole lines, 1 lost"
+    assert full.status.problem == "/dev/full: no space left, after no whole lines, 1 lost"
 
 
 def test_a_file_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_write_error_that_is_told_at_the_end_alone_is_no_success(
     output = delivered(partial(open_descriptor, tmp_path / "a"), [b"x\n"], name="a")
     assert output.failed
     assert output.state().written == 1
-    assert output.problem == "a: disk quota exceeded"
+    assert output.status.problem == "a: disk quota exceeded"
 
 
 def test_a_pipe_is_given_no_more_than_it_takes_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
