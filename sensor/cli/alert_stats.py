@@ -24,6 +24,7 @@ HOSTS_LISTED: Final = 1000
 BAR: Final = 30  # characters
 HOUR_NS: Final = 3_600_000_000_000
 ALERTS_KEPT: Final = 1_000_000
+HOSTS_COMPARED: Final = 2_000_000  # of a fleet: that its alerts name, each once; some 0.5 KB each
 
 
 class LastLine(NamedTuple):
@@ -42,6 +43,11 @@ class LastLine(NamedTuple):
     sensor: str
     seen: Sighting | None  # to be compared with what other sensors saw, None where that is not asked for
 
+    @property
+    def hosts(self) -> int:
+        """How many of them are to be compared."""
+        return 0 if self.seen is None else 1 + len(self.seen.targets)
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -52,16 +58,18 @@ class Statistics:
     # Of a fleet: its sites; an attack that several sensors tell counts once. None: sensors are sites by themselves.
     fleet: Sites | None = None
     _last: dict[tuple[str, str, str], LastLine] = field(default_factory=dict)
+    _hosts: int = 0  # that the last lines name
 
     def add(self, alerts: Iterable[Alert]) -> None:
         """Count lines of alerts."""
         for alert in alerts:
             self.lines += 1
             before = self._last.get(alert.key)
-            if before is None and len(self._last) >= ALERTS_KEPT:
+            if before is None and (len(self._last) >= ALERTS_KEPT or self._hosts >= HOSTS_COMPARED):
                 self.not_kept += 1
             elif before is None or alert.sequence >= before.sequence:
-                self._last[alert.key] = _last_line(alert, self.fleet)
+                last = self._last[alert.key] = _last_line(alert, self.fleet)
+                self._hosts += last.hosts - (0 if before is None else before.hosts)
 
     @property
     def _not_muted(self) -> list[LastLine]:

@@ -71,7 +71,7 @@ class FleetPromotion:
             place = bundles_path(self.path) / sha256
             place.parent.mkdir(exist_ok=True)
             directory = ReplacedDirectory(Path(os.path.abspath(place)))
-            with directory.locked():
+            with _alone(self.path), directory.locked():
                 for leftover in place.parent.glob(".*.new-0"):  # of a killed run, whose hash none has again
                     shutil.rmtree(leftover)
                 if not os.path.exists(place):
@@ -108,7 +108,7 @@ class FleetPromotion:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other promotions to a list from writing what it wants, which takes a moment. Raises BusyError, OSError."""
+    """Keep other promotions to a list from writing beside it, which takes a moment. Raises BusyError, OSError."""
     deadline_s = time.monotonic() + _PATIENCE_S
     with path.open("rb") as stream:
         while True:

@@ -8,7 +8,7 @@ sensor told apart stays apart, so that a group has one alert of a sensor.
 Private addresses are the same only within a site (sensor.fleet.hosts). Times may differ by CLOCKS_NS, as clocks do.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -114,7 +114,7 @@ def grouped(sightings: Iterable[Sighting]) -> list[Sequence[Sighting]]:
     """
     groups: list[_Group] = []
     # By what is done, by whom, and a flow or a target of it.
-    by_mark: dict[_Mark, deque[_Group]] = {}
+    by_mark: dict[_Mark, list[_Group]] = {}
     for found in sorted(sightings, key=lambda each: each[:5]):
         told: tuple[str | Host, ...] = (found.community_id, *found.targets)
         marks: list[_Mark] = [(found.technique, found.party, mark) for mark in told]
@@ -127,7 +127,8 @@ def grouped(sightings: Iterable[Sighting]) -> list[Sequence[Sighting]]:
         group.sensors.add(found.sensor)
         group.end_ns = max(group.end_ns, found.end_ns)
         for mark in marks:
-            known = by_mark.setdefault(mark, deque(maxlen=GROUPS_AT_ONCE))
+            known = by_mark.setdefault(mark, [])
             if group not in known:
                 known.append(group)
+                del known[:-GROUPS_AT_ONCE]
     return [group.members for group in groups]

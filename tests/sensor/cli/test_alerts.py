@@ -28,6 +28,7 @@ from sensor.cli.alert_rows import one_each
 from sensor.cli.alert_stats import Statistics
 from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from sensor.errors import InputError
+from sensor.fleet.hosts import Sites
 from sensor.report.digest import Digest
 from tests.support.alerts import SPREAD, an_alert
 from tests.support.command import Result, flowvigil, started
@@ -325,6 +326,11 @@ def test_statistics_tell_of_alerts_beyond_those_that_are_kept(monkeypatch: pytes
     assert (document["alerts"], document["lines"], document["not_kept"]) == (2, 6, 2)
     assert "2 alerts, 6 lines" in statistics.table()[0]
     assert "2 lines of more alerts than are counted" in statistics.table()[0]
+    monkeypatch.setattr("sensor.cli.alert_stats.ALERTS_KEPT", 9)
+    monkeypatch.setattr("sensor.cli.alert_stats.HOSTS_COMPARED", 4)
+    of_fleet = Statistics(fleet=Sites())
+    of_fleet.add(an_alert(id=letter * 26) for letter in "AABBCCA")  # a source and a target each
+    assert (of_fleet.document()["alerts"], of_fleet.not_kept) == (2, 2)
 
 
 def test_numbers_beyond_64_bits_are_counted_as_the_most_that_json_has(tmp_path: Path) -> None:
