@@ -20,7 +20,10 @@ def outputs(context: CheckContext) -> Observation:
 
     An unreachable receiver is a warning: the sensor starts without it, and spools or loses what it cannot deliver.
     """
+    from sensor.settings.outputs import all_outputs
+
     entries = context.config.outputs
+    all_outputs(context.config.output.file, entries, lines_on_stdout=False)
     if not entries:
         return Observation("none listed (outputs)", CheckStatus.SKIPPED)
     reached: list[str] = []

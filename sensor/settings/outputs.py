@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.faults import expected_of
+from sensor.errors import ConfigError
 from sensor.settings.setting import Setting
 
 OWN_QUEUE_BYTES: Final = 32 << 20  # some 20 000 alerts
@@ -245,8 +246,14 @@ def all_outputs(
 ) -> tuple[OutputEntry, ...]:
     """All outputs of a run: stdout and `output.file` where they are used, then those of the list.
 
-    lines_on_stdout: whether stdout gets lines by default; an entry of the list for stdout replaces that one.
+    lines_on_stdout: whether stdout gets lines by default; an entry of the list for stdout replaces that one. Raises
+    ConfigError for a file that is both output.file and in the list.
     """
+    for entry in listed:
+        if own_file is not None and isinstance(entry, FileEntry) and entry.path.absolute() == own_file.absolute():
+            raise ConfigError(
+                f"outputs has {entry.name}, which is output.file too: expected it once, or each line is twice"
+            )
     stdout = lines_on_stdout and not any(isinstance(entry, StdoutEntry) for entry in listed)
     own = (*((OwnStdout(),) if stdout else ()), *((OwnFile(path=own_file),) if own_file is not None else ()))
     return (*own, *listed)

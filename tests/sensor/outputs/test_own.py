@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.errors import OutputError
+from sensor.errors import ConfigError, OutputError
 from sensor.outputs.delivery import Delivery
 from sensor.outputs.lines import LinesTransport
 from sensor.outputs.outputs import Outputs, Prepared, close_all, prepared_outputs, write_all
@@ -517,6 +517,12 @@ def test_stdout_and_the_own_file_come_before_the_list() -> None:
     assert [entry.name for entry in entries] == ["stdout", "a", "file b"]
     assert [entry.listed for entry in entries] == [False, False, True]
     assert all_outputs(None, [], lines_on_stdout=False) == ()
+
+
+def test_the_own_file_is_refused_in_the_list() -> None:
+    listed = FileEntry(type="file", path=Path("a"), format="eve")
+    with pytest.raises(ConfigError, match=r"^outputs has file a, which is output.file too: "):
+        all_outputs(Path.cwd() / "a", [listed], lines_on_stdout=True)
 
 
 def test_a_listed_stdout_stands_in_place_of_the_own_one() -> None:
