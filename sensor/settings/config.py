@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
@@ -272,7 +272,8 @@ def effective_config(
             faults.append(f'{place}: unknown setting "{setting.name}"{_nearest(setting.name, known)}')
             continue
         section, _, name = setting.name.partition(".")
-        sections.setdefault(section, {})[name] = setting.value
+        text = setting.text if setting.value is not None and _is_text(section, name) else None
+        sections.setdefault(section, {})[name] = setting.value if text is None else text
     try:
         config = Config.model_validate(sections)
     except ValidationError as error:
@@ -289,11 +290,20 @@ def setting_names() -> list[str]:
     return [f"{section}.{name}" for section, model in sections.items() if model for name in model.model_fields]
 
 
+def _is_text(section: str, name: str) -> bool:
+    """Whether a setting is text or a path and nothing else: then 42 is no number."""
+    model = Config.model_fields[section].annotation
+    assert model is not None  # noqa: S101  # each section has one
+    kinds = {getattr(kind, "__origin__", kind) for kind in get_args(model.model_fields[name].annotation)}
+    return bool(kinds & {str, Path}) and not kinds & {int, float, bool}
+
+
 def _from_environment(environment: Mapping[str, str]) -> Iterable[Setting]:
     for variable in sorted(environment):
         if variable.startswith(PREFIX):
             name = variable.removeprefix(PREFIX).lower().replace("__", ".")
-            yield Setting(name, parse_scalar(environment[variable]), f"environment variable {variable}")
+            text = environment[variable]
+            yield Setting(name, parse_scalar(text), f"environment variable {variable}", text=text.strip())
 
 
 def _from_overrides(overrides: Iterable[str]) -> Iterable[Setting]:
@@ -301,7 +311,7 @@ def _from_overrides(overrides: Iterable[str]) -> Iterable[Setting]:
         name, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f'--set {override}: expected "section.name=value"')
-        yield Setting(name.strip(), parse_scalar(text), f"--set {override}")
+        yield Setting(name.strip(), parse_scalar(text), f"--set {override}", text=text.strip())
 
 
 def _unknown_empty_sections(

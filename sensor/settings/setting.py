@@ -22,6 +22,7 @@ class Setting:
     value: Scalar
     place: str  # of the value, such as `site.yaml:4:19`
     name_place: str = ""  # of the name
+    text: str | None = None  # what was parsed, where no quotes can say that it is text; None where they can
 
 
 def parse_scalar(text: str) -> Scalar:

@@ -251,3 +251,10 @@ def test_a_time_too_short_for_the_meter_is_refused_as_a_setting(name: str) -> No
     with pytest.raises(ConfigError, match=f"meter.{name}"):
         effective_config(overrides=[f"meter.{name}=0.0000001"])
     effective_config(overrides=[f"meter.{name}=0.001"])
+
+
+def test_where_no_quotes_can_say_so_digits_and_words_are_text_for_what_is_text() -> None:
+    given = {"FLOWVIGIL__SENSOR__NAME": "42", "FLOWVIGIL__CAPTURE__FILTER": "null", "FLOWVIGIL__PROCESS__USER": "0"}
+    config = effective_config(None, given, ["detection.bundle=2024", "output.file=true", "capture.workers=2"]).config
+    assert (config.sensor.name, config.capture.filter, config.process.user) == ("42", None, 0)
+    assert (config.detection.bundle, config.output.file, config.capture.workers) == (Path("2024"), Path("true"), 2)
