@@ -5,7 +5,9 @@ It opens no file. What the system cannot read does not raise: the bytes end ther
 
 import os
 import select
-from typing import Protocol
+from typing import Final, Protocol
+
+UNREADABLE: Final = "unreadable after "  # begins what is wrong where it is not the bytes: a disk, a network
 
 
 class RawFile(Protocol):
@@ -46,7 +48,7 @@ class CountingReader:
                 waiting.register(self._raw.fileno(), select.POLLIN)
                 waiting.poll()
         except OSError as error:
-            self.damage = f"unreadable after {self.count} bytes: {error.strerror or os.strerror(error.errno or 0)}"
+            self.damage = f"{UNREADABLE}{self.count} bytes: {error.strerror or os.strerror(error.errno or 0)}"
             return 0
         self.count += got
         return got

@@ -247,8 +247,8 @@ class IslandRun:
             return
         if "unwritten" in result:
             raise OutputError(result["unwritten"])
-        # What was not kept is read again, should the run go on, and what could not even be opened.
-        if result["code"] != OUTPUT and result["account"]:
+        # What was not kept is read again, should the run go on, and what could not be opened or read to its end.
+        if result["code"] != OUTPUT and not result["may_pass"]:
             self.run.keep_end(capture, result)
 
     def _take(self, take: Callable[[Capture, dict[str, Any]], None], note: Callable[[str], None]) -> None:

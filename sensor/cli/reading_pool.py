@@ -217,10 +217,18 @@ def _one(work: Callable[[Task, Page, Result], None], task: Task, page: Page) -> 
     try:
         work(task, page, found)
         found["sha256"] = sha256_of(task["part"], page.go_on)
+        found["may_pass"] = not found["account"] or _cut_by_system(task["capture"], found["problems"])
     except (OutputError, OSError) as error:
         why = reason_of(error) if isinstance(error, OSError) else str(error)
         found["unwritten"] = f"{printable(task['part'], 200)}: cannot be written ({why})"
     return found | {"seconds": time.monotonic() - began_s, "cpu_s": time.process_time() - began_cpu_s}
+
+
+def _cut_by_system(capture: str, problems: list[str]) -> bool:
+    """Whether the system did not give all of a capture, which it may another time."""
+    from flows.byte_stream import UNREADABLE
+
+    return any(problem.startswith(f"{capture}: {UNREADABLE}") for problem in problems)
 
 
 def read_one(

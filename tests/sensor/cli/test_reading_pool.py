@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sensor.cli.reading_pool import _one
+from sensor.jobs.pool import Page, Result, Task
 from tests.support.command import DEMO, surroundings
 
 # A process that gets ready as the pool's does, and a child of it that does a task and says what it had to load.
@@ -36,3 +38,22 @@ def test_a_child_loads_no_module(kind: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", CHILD, kind, str(DEMO), str(tmp_path / "part")]
     done = subprocess.run(command, env=surroundings(), stderr=subprocess.PIPE, text=True, timeout=120, check=False)
     assert done.stderr == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("problems", "account", "may_pass"),
+    [
+        ([], {"flows": 1}, False),
+        (["a.pcap: truncated: the record at byte 9 has 1 of at least 16 bytes"], {"flows": 1}, False),
+        (["a.pcap: unreadable after 9 bytes: Input/output error"], {"flows": 1}, True),
+        (["a.pcap: found a file that may not be read (permission denied)"], {}, True),
+    ],
+)
+def test_what_the_system_did_not_give_is_no_end_of_a_capture(
+    problems: list[str], account: dict[str, int], may_pass: bool, tmp_path: Path
+) -> None:
+    def work(task: Task, _page: Page, found: Result) -> None:
+        Path(task["part"]).touch()
+        found |= {"problems": problems, "account": account}
+
+    assert _one(work, {"capture": "a.pcap", "part": str(tmp_path / "part")}, Page())["may_pass"] == may_pass
