@@ -33,6 +33,8 @@ ASK_S: Final = 15.0  # for an answer of it, or of a worker
 LOOK_S: Final = 1.0  # between two looks at the workers
 CLOSE_S: Final = 5.0
 PROBE_S: Final = 2.0
+OF_WORKERS: Final = ("id", "nthreads", "last_seen")  # what is told of each
+MOST_WAITING: Final = 10_000  # before what passes is not told of: whoever asks may wait hours for a reader of lines
 _OF_SYSTEM: Final = re.compile(r"\[Errno -?\d+\] ([^()\[\]]+)")
 
 
@@ -113,7 +115,8 @@ class DaskThread:
                 if identity != found["id"]:  # of which this client has asked for no events
                     why = "another one has its place"
                     break
-                self.heard.put(("workers", found["workers"]))
+                about = {at: {name: one[name] for name in OF_WORKERS} for at, one in found["workers"].items()}
+                self._mention("workers", about)
             except Exception as error:  # noqa: BLE001  # whatever a client finds: it is told, and another one tried
                 why = _unreachable(error)
                 break
@@ -190,11 +193,16 @@ class DaskThread:
                 future.release()
         self.heard.put(("ended", (number, attempt, outcome)))
 
+    def _mention(self, what: str, told: Any) -> None:
+        """Tell what will be told anew in a moment."""
+        if self.heard.qsize() < MOST_WAITING:
+            self.heard.put((what, told))
+
     def _hear(self, event: tuple[float, Any]) -> None:
         """An event of a worker's."""
         _, told = event
         if isinstance(told, dict) and told.get("run") == self._run:
-            self.heard.put(("far", told))
+            self._mention("far", told)
 
 
 def _dashboard(address: str, found: dict[str, Any]) -> str:

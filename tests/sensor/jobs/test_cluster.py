@@ -14,6 +14,7 @@ import pytest
 
 from sensor.jobs import cluster as jobs_cluster
 from sensor.jobs.cluster import ClusterError, ClusterPool, Worker
+from sensor.jobs.dask_thread import MOST_WAITING, DaskThread
 from sensor.jobs.on_worker import _outcome, order_of
 from sensor.jobs.pool import News
 from sensor.jobs.schedule import Schedule, State
@@ -263,6 +264,13 @@ def test_workers_of_which_nothing_was_heard_while_this_process_stood_still_are_n
         now_s += 1.0
         assert pool.news(0.0) == []
     assert pool.free == 0
+
+
+def test_who_does_not_listen_for_hours_finds_no_more_than_fits() -> None:
+    thread = DaskThread("tcp://127.0.0.1:1", None, "run", 1.0)
+    for second in range(2 * MOST_WAITING):
+        thread._hear((second, {"run": "run", "number": 0, "of": 1, "done": second}))
+    assert thread.heard.qsize() == MOST_WAITING
 
 
 def test_a_worker_whose_disk_is_full_is_not_used() -> None:
