@@ -22,7 +22,7 @@ from sensor.cli.build import (
     load_model,
     site_notes,
 )
-from sensor.errors import ConfigError, ModelError, SensorError
+from sensor.errors import ConfigError, ModelError, OutputError, SensorError
 from sensor.files.special import is_special
 from sensor.process.systemd import notify
 from sensor.signals import handling
@@ -99,7 +99,10 @@ class Reload:
 def reopened_outputs(outputs: "Outputs", config: "Config", _watching: "Watching", *, had_file: bool) -> str:
     """Reopen the file of alerts, for log rotation, and connect the listed outputs anew. had_file: from the start."""
     path = config.output.file
-    listed = outputs.reopen(path)
+    try:
+        listed = outputs.reopen(path)
+    except OutputError as error:  # such as a directory of root's: no reason to keep the bundle and the notes of before
+        return f"not all outputs reopened, which go on as they were ({error})"
     done = [f"{path} reopened"] if path is not None and had_file else []
     return ", ".join([*done, *([f"{listed} outputs connected anew"] if listed else [])])
 

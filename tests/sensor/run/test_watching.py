@@ -25,7 +25,7 @@ from sensor.cli.reload import (
     requested_by_signals,
     taken_interval,
 )
-from sensor.errors import ConfigError
+from sensor.errors import ConfigError, OutputError
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
@@ -431,3 +431,17 @@ def test_what_is_requested_before_the_watch_can_do_it_is_done_then() -> None:
             assert (hook.requests.reload, hook.requests.stats) == (True, False)
             signal.raise_signal(signal.SIGUSR1)
             assert hook.requests.stats
+
+
+def test_an_output_that_cannot_be_reopened_keeps_nothing_else_from_being_taken_over() -> None:
+    class Refused:
+        def reopen(self, path: Path | None) -> int:
+            raise OutputError(f"{path}: permission denied")
+
+    config = effective_config(overrides=["output.file=a", "stats.interval_s=30"]).config
+    _, hook = Stage(ScriptedCapture([])).watch()
+    takers = (partial(reopened_outputs, Refused(), had_file=True), taken_interval)  # type: ignore[arg-type]
+    assert Reload(lambda: config, config, takers)(hook) == [
+        "settings read again, not all outputs reopened, which go on as they were (a: permission denied)"
+    ]
+    assert hook.interval_s == 30
