@@ -9,8 +9,10 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -121,7 +123,15 @@ def _look_at(answer: http.client.HTTPResponse, secret: str) -> None:
     words = f"answers {answer.status} {printable(answer.reason, 40)}{f': {told}' if told else ''}"
     if answer.status in REFUSED:
         raise BodyRefusedError(words)
-    asked = answer.headers.get("Retry-After", "")
-    if answer.status in ASKED_TO_WAIT and re.fullmatch(r"\d{1,6}", asked, re.ASCII):
-        raise AskedToWaitError(words, float(asked))
-    raise ConnectionError(words)
+    asked_s = _asked_s(answer.headers.get("Retry-After", "")) if answer.status in ASKED_TO_WAIT else None
+    raise ConnectionError(words) if asked_s is None else AskedToWaitError(words, asked_s)
+
+
+def _asked_s(asked: str) -> float | None:
+    """Seconds to wait by a Retry-After, which has them or a date; None for neither."""
+    if re.fullmatch(r"\d{1,6}", asked, re.ASCII):
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.errors import ConfigError
 from sensor.outputs.batch_text import BatchTemplate, batch_of
-from sensor.outputs.batches import BatchTransport, BodyRefusedError, Pace
+from sensor.outputs.batches import AskedToWaitError, BatchTransport, BodyRefusedError, Pace
 from sensor.outputs.mail import MailCourier, MailServer
 from sensor.outputs.messages import mail_body
 from sensor.outputs.outputs import Outputs, prepared_outputs
@@ -230,6 +231,28 @@ def test_what_is_refused_is_refused_though_the_reason_never_comes(monkeypatch: p
     monkeypatch.setattr("sensor.outputs.webhook.ANSWER_S", 0.2)
     with speaking(b"HTTP/1.1 422 No\r\nContent-Length: 100\r\n\r\n") as port, pytest.raises(BodyRefusedError):
         WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "least_s", "most_s"),
+    [("7", 7, 7), (formatdate(time.time() + 1800, usegmt=True), 900, 1800), (formatdate(0, usegmt=True), 0, 0)],
+    ids=["seconds", "date", "past"],
+)
+def test_a_receiver_says_in_seconds_or_by_a_date_when_it_is_to_be_asked_again(
+    asked: str, least_s: float, most_s: float
+) -> None:
+    answer = f"HTTP/1.1 429 No\r\nContent-Length: 0\r\nRetry-After: {asked}\r\n\r\n".encode()
+    with speaking(answer) as port, pytest.raises(AskedToWaitError) as told:
+        WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+    assert least_s <= told.value.seconds <= most_s
+
+
+@pytest.mark.parametrize("asked", ["", "soon", "-7", "Tue, 99 Foo 9999 99:99:99 GMT"])
+def test_an_answer_that_says_neither_is_tried_again_as_any(asked: str) -> None:
+    answer = f"HTTP/1.1 503 No\r\nContent-Length: 0\r\nRetry-After: {asked}\r\n\r\n".encode()
+    with speaking(answer) as port, pytest.raises(ConnectionError) as told:
+        WebhookCourier(f"http://127.0.0.1:{port}", {}, None).send(b"{}")
+    assert not isinstance(told.value, AskedToWaitError)
 
 
 def test_an_answer_that_repeats_the_secret_does_not_carry_it_on() -> None:
