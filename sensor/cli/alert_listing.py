@@ -23,6 +23,7 @@ NARROWEST: Final = 40  # cells that words are wrapped at, at least
 _LABEL_CELLS: Final = 12  # of what stands before each part of a detail
 _COURSE_CELLS: Final = 70  # of a line of the course of an alert, without its bar
 _LABEL: Final = re.compile(r"[A-Z][a-z]+(?: [a-z]+)? +| +")
+_OTHERS_NAMED: Final = 12  # sensors that tell of the same attack
 _INDENT: Final = 4  # of what does not fit on the first line
 
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON lines, also in a terminal.")]
@@ -127,7 +128,9 @@ def _words(row: Row, width: int, *, lines: bool) -> "list[Text]":
     words = severity_word(row.alert.severity)
     told = line_in_words(row.alert) if lines else row_in_words(row.alert)
     if row.others:
-        told += f"; also told by {', '.join(sensor for sensor, _, _ in row.others)}"
+        told += f"; also told by {', '.join(sensor for sensor, _, _ in row.others[:_OTHERS_NAMED])}"
+        if len(row.others) > _OTHERS_NAMED:
+            told += f" and {len(row.others) - _OTHERS_NAMED:,} more"
     if not takes_unicode(sys.stdout.encoding):
         told = in_ascii(told)
     drawn = wrapped(told, width, 0, hanging=_INDENT)

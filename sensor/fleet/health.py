@@ -6,7 +6,7 @@ It knows no clock: the moment at which it is asked comes from outside.
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from sensor.alerts.kinds import timestamp
@@ -186,6 +186,8 @@ def _health(
         *_of_settings(latest, most),
         *((Finding("unlisted", "it is not in the list of the fleet", False),) if stranger else ()),
     )
+    if stranger:  # who was taken out of the list, or was never there, keeps nobody busy
+        findings = tuple(replace(finding, fault=False) for finding in findings)
     a_day = _alerts_per_day(heard)
     return SensorHealth(
         sensor.name, sensor.site, sensor.group, heard, findings, silence_ns, behind_ns, dropped, a_day, wanted

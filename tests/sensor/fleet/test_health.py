@@ -141,9 +141,10 @@ def test_who_tells_its_weights_alone_is_held_to_weights() -> None:
 
 def test_who_was_never_heard_and_who_is_not_listed_are_told() -> None:
     fleet = Fleet((FleetSensor("gw1", "berlin"), FleetSensor("gw2", "berlin")))
-    found = health([account("gw1", 1), account("gw3", 1)], fleet)
+    found = health([account("gw1", 1), account("gw3", 1), account("renamed", 9000)], fleet)
     assert [words(found[name]) for name in ("gw1", "gw2", "gw3")] == [set(), {"unheard"}, {"unlisted"}]
     assert [found[name].well for name in ("gw1", "gw2", "gw3")] == [True, False, True]
+    assert (words(found["renamed"]), found["renamed"].well) == ({"silent", "unlisted"}, True)
 
 
 def test_alerts_without_accounts_say_that_more_is_not_known() -> None:
