@@ -171,12 +171,12 @@ def _health(
 ) -> SensorHealth:
     wanted = all_wanted.of(sensor.name)
     if heard is None or not heard.heard_ns:
-        findings = (Finding("unheard", "none of these lines is its own", True),)
-        return SensorHealth(sensor.name, sensor.site, sensor.group, heard, findings, 0, 0, 0.0, None, wanted)
+        unheard = (Finding("unheard", "none of these lines is its own", not stranger),)
+        return SensorHealth(sensor.name, sensor.site, sensor.group, heard, unheard, 0, 0, 0.0, None, wanted)
     run, latest, behind_ns = heard.run, heard.latest, heard.clock_behind_ns
     silence_ns = now_ns - heard.heard_ns - behind_ns
     dropped = _dropped_share(run)
-    findings = (
+    findings: tuple[Finding, ...] = (
         *_of_silence(heard, silence_ns, silent_after),
         *_of_clock(latest, silence_ns, behind_ns),
         *_of_numbers(heard.numbers.counts, now_ns),

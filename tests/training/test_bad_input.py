@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from flows.dialects import CIC2017, V4
+from flows.dialects import CIC2017, NATIVE, V4
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
 from training.datasets import text
 from training.datasets.collection import read_dataset
 from training.datasets.kdd import read_kdd
+from training.datasets.kdd_files import is_kdd
 from training.datasets.packed import sha256_of, unpacked_sha256
 from training.datasets.table import require_labels, require_normal_and_attacks
 from training.errors import DatasetError
@@ -126,9 +127,30 @@ def test_a_time_out_of_range(when: str, table: Rows, path: Path) -> None:
     assert message == f"""{path}:3, column "Timestamp": '{when}' is not between 1970 and 2262"""
 
 
-def test_a_flow_longer_than_a_century(table: Rows, path: Path) -> None:
-    table[1][place("Flow Duration")] = "1e300"
-    assert complaint(rewritten(path, table)) == f'{path}:2, column "Flow Duration": longer than a century'
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("flow_duration", 1e300, "longer than a century"),
+        ("flow_duration", -1e18, "longer than a century"),
+        ("protocol", 1e300, "no protocol of IP; expected 0 to 255"),
+        ("protocol", -5.0, "no protocol of IP; expected 0 to 255"),
+    ],
+)
+def test_a_number_that_no_flow_has(path: Path, name: str, value: float, problem: str) -> None:
+    import polars as pl
+
+    table = pl.read_parquet(written(path.parent, many_shapes(), NATIVE, ".parquet"))
+    numbers = table[name].cast(pl.Float64).to_list()
+    numbers[1] = value
+    table.with_columns(pl.Series(name, numbers)).write_parquet(path)
+    assert complaint(path) == f'{path}:2, column "{name}": {problem}'
+
+
+def test_a_table_without_columns_is_none_of_any_kind(path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"a": [1, 2]}).select([]), path)
+    assert not is_kdd(path)
+    assert "has a header and no rows" in complaint(path)
 
 
 def test_two_columns_of_one_name_that_differ(table: Rows, path: Path) -> None:

@@ -69,7 +69,7 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
     from pyarrow import parquet
 
     try:
-        return tuple(parquet.read_schema(path).names)
+        return tuple(parquet.read_schema(path).names) or ("",)
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError):  # as training.datasets.text has them
         return ("",)  # the reader says what is broken
 

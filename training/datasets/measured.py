@@ -24,6 +24,7 @@ from training.datasets.text import Repairs
 from training.errors import DatasetError
 
 LONGEST_US = 100 * 365 * 86_400e6
+LARGEST_PROTOCOL = 255
 
 
 def program_of(files: Sequence[FlowFile]) -> FlowProgram:
@@ -57,7 +58,7 @@ def unfit(header: Header, program: FlowProgram) -> frozenset[str]:
 def repaired(file: FlowFile, rows: FlowRows, program: FlowProgram, repairs: Repairs) -> Iterator[tuple[int, Values]]:
     """The values of a file, repaired where they lie, some rows at a time, with the first one's number among all.
 
-    Raises DatasetError for a value that is not finite, and for an endless flow, with line and column.
+    Raises DatasetError for a value that is not finite, an endless flow, and what is no protocol, with line and column.
     """
     seconds = file.header.dialect.name == "python" and _in_seconds(file)
     for first, values, notes in rows.blocks(file):
@@ -97,10 +98,13 @@ def _repair(values: Values, program: FlowProgram, header: Header, repairs: Repai
 
 
 def _refuse_absurd(file: FlowFile, notes: Notes, values: Values) -> None:
-    endless = values[:, [INDEX["flow_duration"]]] > LONGEST_US
+    endless = np.abs(values[:, [INDEX["flow_duration"]]]) > LONGEST_US
+    protocol = values[:, [INDEX["protocol"]]]
+    nameless = (protocol < 0) | (protocol > LARGEST_PROTOCOL) | (protocol % 1 != 0)
     for where, names, problem in (
         (~np.isfinite(values), NAMES, "not finite though the flow has a duration"),
         (endless, ("flow_duration",), "longer than a century"),
+        (nameless, ("protocol",), f"no protocol of IP; expected 0 to {LARGEST_PROTOCOL}"),
     ):
         rows, columns = np.nonzero(where)
         if len(rows):
