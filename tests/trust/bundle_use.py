@@ -20,6 +20,7 @@ from sensor.api.reasons import REASONS
 from sensor.api.samples import Samples
 from sensor.api.scoring import ModelLease, model_document, rows_document
 from sensor.cli.build import build_drift, build_judge, build_row_maker, load_model
+from sensor.cli.model import _about, _facts, _line
 from sensor.cli.replay import DefaultSensor
 from sensor.cli.serve import row_format_for
 from sensor.episodes.learned_site import site_in_words, warming_site
@@ -49,7 +50,7 @@ def loaded(bundle: Path, keys: str | None = None) -> Hybrid:
 
 
 def use(hybrid: Hybrid, every: int = 5, seed: int = 1) -> None:
-    """What read, check, report and serve do with it. Raises ModelError for a refusal, anything else for a fault."""
+    """What read, check, report, serve and model do with it. Raises ModelError for a refusal, else for a fault."""
     config = Config.model_validate({"drift": {"runs": "all"}})
     judge = build_judge(config, hybrid)
     drift = build_drift(config, hybrid, live=True)
@@ -61,6 +62,8 @@ def use(hybrid: Hybrid, every: int = 5, seed: int = 1) -> None:
         if isinstance(item, Alert):
             check_finite(orjson.loads(alert_line(item)), "alert")
     judging_of(hybrid)
+    about = _about(hybrid, "bundle")
+    orjson.dumps([about, _facts(about), _line(about, 1)])
     if hybrid.site is not None:
         site_in_words(hybrid.site)
         warming_site(hybrid.site)
