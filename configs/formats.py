@@ -5,10 +5,13 @@ nothing of what a kind holds.
 """
 
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import Final
 
 _TAG: Final = re.compile(r"(?P<kind>[a-z.-]+)/(?P<version>[0-9]{1,9})")
+_FOUND: Final = reprlib.Repr()
+_FOUND.maxlevel, _FOUND.maxstring = 4, 200  # whoever wrote it may have nested it a thousand deep
 
 
 class OtherVersionError(ValueError):
@@ -40,7 +43,7 @@ class Format:
         """The version that a tag says, such as 1 of `alert/1`. Raises OtherVersionError where it is not read."""
         found = _TAG.fullmatch(tag) if isinstance(tag, str) else None
         if found is None or found["kind"] != self.kind:
-            raise OtherVersionError(f"found {tag!r:.80}, expected {self}")
+            raise OtherVersionError(f"found {_FOUND.repr(tag):.80}, expected {self}")
         return self.checked(int(found["version"]))
 
     def checked(self, version: int) -> int:

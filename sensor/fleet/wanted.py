@@ -6,6 +6,7 @@ directory that is named by its hash and never changed.
 """
 
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -127,11 +128,11 @@ def _bundle(said: Mapping[str, Any]) -> WantedBundle:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > 4096:
-        raise ValueError(f"{value!r:.60}")
+        raise ValueError(f"{reprlib.repr(value):.60}")
     return value
 
 
 def _hash(value: object) -> str:
     if not isinstance(value, str) or len(value) != _HASH_LETTERS or not all(c in "0123456789abcdef" for c in value):
-        raise ValueError(f"{value!r:.60} where a SHA-256 stands")
+        raise ValueError(f"{reprlib.repr(value):.60} where a SHA-256 stands")
     return value

@@ -57,6 +57,13 @@ def test_what_is_wanted_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert path.name == "fleet.wanted.json"
 
 
+@pytest.mark.parametrize("text", ['{"schema":%s}', '{"schema":"fleet-wanted/1","sensors":{"gw1":%s},"bundles":{}}'])
+def test_what_is_nested_without_end_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "wanted.json").write_text(text % ("[" * 1020 + "]" * 1020))
+    with pytest.raises(InputError, match=r"wanted\.json: found \[\["):
+        read_wanted(tmp_path / "wanted.json")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
