@@ -10,7 +10,7 @@ import pytest
 from sensor.alerts.alert_record import alert_line
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.outputs.window import Window
-from sensor.settings.outputs import SyslogEntry, UnixEntry
+from sensor.settings.outputs import OutputEntry, SyslogEntry, UnixEntry
 from tests.support.alerts import an_alert
 from tests.support.waiting import wait_until
 
@@ -74,15 +74,25 @@ def test_lines_that_nobody_has_read_are_not_delivered_however_long_they_lie_ther
     assert outputs.lost == 0
 
 
-def test_lines_that_nobody_has_read_by_the_end_are_lost_without_a_spool(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "receiver"))
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_lines_that_no_kernel_has_acknowledged_by_the_end_are_lost_without_a_spool(
+    family: socket.AddressFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in a Unix socket is read by whoever is slow."""
+    lines = [alert_line(an_alert(sequence=number)) for number in range(1, 51)]
+    monkeypatch.setattr("sensor.outputs.streams._unacknowledged", lambda _socket: len(lines[-1]) + 1)
+    with socket.socket(family) as server:
+        server.bind(str(tmp_path / "receiver") if family == socket.AF_UNIX else ("127.0.0.1", 0))
         server.listen()
-        outputs = Outputs(prepared_outputs([UnixEntry(type="unix", path=tmp_path / "receiver")], "gw1"))
-        outputs.write([alert_line(an_alert(sequence=number)) for number in range(1, 51)])
+        entry: OutputEntry = UnixEntry(type="unix", path=tmp_path / "receiver")
+        if family == socket.AF_INET:
+            entry = SyslogEntry(type="syslog", host="127.0.0.1", port=server.getsockname()[1])
+        outputs = Outputs(prepared_outputs([entry], "gw1"))
+        outputs.write(lines)
         wait_until(lambda: outputs.states()[0].up)
         outputs.close(0.5)
-    assert (outputs.lost, outputs.states()[0].written) == (50, 0)
+    lost = 0 if family == socket.AF_UNIX else 1
+    assert (outputs.lost, outputs.states()[0].written) == (lost, 50 - lost)
 
 
 def test_what_a_socket_can_hold_is_not_counted_as_read() -> None:
