@@ -10,7 +10,7 @@ import typer
 from sensor.cli.alert_inputs import FilesArgument, FleetOption, code_of, errors_told, fleet_of, inputs
 from sensor.cli.alert_listing import print_lines
 from sensor.cli.stdout import write_each
-from sensor.errors import NOT_MET
+from sensor.errors import NOT_MET, OK
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def sensors(
     another bundle than the fleet's list wants it to (flowvigil promote --fleet). Told, too: drift, a site that is being
     learnt, and what differs from most sensors.
 
-    The exit code is 0 where all are well, 11 where one is to be looked at, and 6 where lines could not be read.
+    The exit code is 0 where all are well, 11 where one is to be looked at or none told anything, and 6 where lines
+    could not be read.
     """
     import orjson
 
@@ -88,7 +89,9 @@ def sensors(
         write_each([orjson.dumps(told_all, option=orjson.OPT_APPEND_NEWLINE)])
     else:
         print_lines(_table(health, now_ns, book.not_kept))
-    return NOT_MET if not all(each.well for each in health) else code_of(errors)
+    if not all(each.well for each in health):
+        return NOT_MET
+    return code_of(errors) or (OK if health else NOT_MET)  # where nobody tells anything, nobody is known to be well
 
 
 def _moment_ns(text: str) -> int:

@@ -103,6 +103,9 @@ def test_the_view_says_who_is_to_be_looked_at_by_its_exit_code(tmp_path: Path) -
     assert (found.code, [each["well"] for each in json.loads(found.stdout)["sensors"]]) == (6, [True, True])
     assert flowvigil(*command, "--group", "nosuch", tmp_path / "lines.jsonl").code == 2
     assert flowvigil("alerts", "sensors", "--at", "never", tmp_path / "lines.jsonl").code == 2
+    assert (
+        flowvigil("alerts", "sensors", "--json", "-").code == 11
+    )  # a carrier that brings nothing is no fleet that is well
 
 
 def test_lines_are_read_behind_the_heads_that_carriers_give_them() -> None:
