@@ -7,6 +7,7 @@ table, both known from published files, are left out and counted.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Values
-from training.datasets.packed import BLOCK_BYTES, first_bytes, line_blocks, unreadable
+from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+    from pyarrow import parquet
 
 Repairs = Counter[str]
 # Cells of a first line in, names of the columns out.
@@ -31,7 +33,7 @@ MAX_COLUMNS = 512
 MAX_LINES = 65_536  # of a table: an empty line takes as much memory as a row
 LEAST_ROWS, ROWS_A_BYTE = 100_000, 4  # that a Parquet file may have, for its size: repeated rows take next to nothing
 PAGE_BYTES = 1 << 17  # read ahead of each column
-LONGEST_ROW = 1 << 20  # bytes of text
+LONGEST_ROW, TEXT_BYTES = 1 << 20, 64 << 20  # bytes of text: of a row, and of rows that come together
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, since 1970
 DAY_OF = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 FOOTER_BYTES, FOOTER_ENTRIES = 64 << 20, 1 << 20  # that a footer may ask for
@@ -249,6 +251,8 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
         with parquet.ParquetFile(path, **limits) as file:
             texts = _text_columns(path, file.schema_arrow)
         with parquet.ParquetFile(path, read_dictionary=texts, **limits) as file:
+            at_once = _rows_at_once(path, file, texts)
+        with parquet.ParquetFile(path, **limits) as file:
             _refuse_wide(path, len(file.schema_arrow.names), 1)
             size = path.stat().st_size
             if file.metadata.num_rows > LEAST_ROWS + ROWS_A_BYTE * size:
@@ -256,13 +260,11 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
             stored = file.schema_arrow.names
             # A name that comes twice is numbered the second time.
             names = tuple(name[:-2] if name.endswith(".1") and name[:-2] in stored else name.strip() for name in stored)
-            for batch in file.iter_batches(PARQUET_ROWS):
-                for part in _few_bytes(path, batch, row):
-                    columns = [column.dictionary_decode() if _has_words(column) else column for column in part.columns]
-                    typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(columns)])
-                    frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
-                    yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
-                    row += len(frame)
+            for batch in file.iter_batches(at_once):
+                typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(batch.columns)])
+                frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
+                yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)
+                row += len(frame)
     # what the libraries raise for damage: names that are no text are a ValueError, a page an OSError without a number
     except (pa.ArrowException, PolarsError, PanicException, OSError, ValueError, KeyError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
@@ -292,33 +294,23 @@ def _text_columns(path: Path, schema: "pa.Schema") -> list[str]:
     return texts
 
 
-def _has_words(column: "pa.Array") -> bool:
-    """Whether a column's texts stand once each, beside their places."""
-    return hasattr(column, "dictionary")
+def _rows_at_once(path: Path, file: "parquet.ParquetFile", texts: list[str]) -> int:
+    """How many rows come together: fewer where texts are long, as one that repeats is stored once.
 
-
-def _few_bytes(path: Path, batch: "pa.RecordBatch", row: int) -> "Iterator[pa.RecordBatch]":
-    """The rows of a batch, fewer at a time where their texts are long: a long one that repeats is stored once.
-
-    row: the first one's number. Raises DatasetError for a row that is longer than any of a flow table.
+    file: that gives its texts as dictionaries, which come whole with the first row of a row group. Raises DatasetError
+    for texts that no flow table has.
     """
     import pyarrow.compute as pc
 
-    sizes = np.zeros(len(batch), dtype=np.int64)
-    for column in filter(_has_words, batch.columns):
-        if len(column.dictionary) and column.dictionary.null_count < len(column.dictionary):
-            of_word = pc.fill_null(pc.binary_length(column.dictionary), 0)
-            sizes += pc.fill_null(pc.take(of_word, column.indices), 0).to_numpy(zero_copy_only=False)
-    if (sizes > LONGEST_ROW).any():
-        problem = f"this row is longer than {LONGEST_ROW:,} bytes; expected a table of flows"
-        raise DatasetError(path, problem, line=row + int(np.argmax(sizes > LONGEST_ROW)))
-    ends = np.cumsum(sizes)
-    first = 0
-    while first < len(batch):
-        before = int(ends[first - 1]) if first else 0
-        count = max(1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")) - first)
-        yield batch.slice(first, count)
-        first += count
+    longest = 0
+    for group in range(file.metadata.num_row_groups if texts else 0):
+        for batch in islice(file.iter_batches(1, row_groups=[group], columns=texts), 1):
+            words = (getattr(column, "dictionary", column) for column in batch.columns)  # plain of a second name
+            longest = max(longest, sum(pc.max(pc.binary_length(own)).as_py() or 0 for own in words if len(own)))
+    if longest > LONGEST_ROW:
+        problem = f"has rows of up to {longest:,} bytes; expected a table of flows, of at most {LONGEST_ROW:,}"
+        raise DatasetError(path, problem, line=1)
+    return max(1, min(PARQUET_ROWS, TEXT_BYTES // max(longest, 1)))
 
 
 def _as_text(name: str, kind: "pl.DataType") -> "pl.Expr":
