@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,7 @@ LEAST_ROW_BYTES: Final = 4  # of a file, for each of its rows: our own have a hu
 FEW_ROWS: Final = 100_000  # that any file may have
 MAX_FOOTER_BYTES: Final = 64 << 20
 MAX_FOOTER_ENTRIES: Final = 1 << 20
+TEXTS_BYTES: Final = 16 << 20  # of rows that are read together
 BUFFER_BYTES: Final = 1 << 16  # of each column that is read
 TEXT_BYTES: Final = 64 << 10  # of what a log says of itself
 _NAME: Final = re.compile(r"flows-(?P<first>[0-9]{8}T[0-9]{6}Z)-(?P<run>[0-9a-f]{16})-(?P<number>[0-9]{6,9})\.parquet")
@@ -144,20 +146,20 @@ class FlowsFile:
 
     def _all(self, columns: Sequence[str], at_once: int) -> Iterator["pa.RecordBatch"]:
         """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time."""
-        import pyarrow as pa
         from pyarrow import parquet
 
+        limits: dict[str, Any] = {
+            "pre_buffer": False,
+            "buffer_size": BUFFER_BYTES,
+            "thrift_string_size_limit": MAX_FOOTER_BYTES,
+            "thrift_container_size_limit": MAX_FOOTER_ENTRIES,
+        }
+        texts = [name for name in columns if _is_text(self.fragment.physical_schema.field(name).type)]
+        with parquet.ParquetFile(self.path, read_dictionary=texts, **limits) as file:
+            longest = _longest_texts(file, texts)
         # A long text that repeats is stored once, and would be as long in each row.
-        texts = [field.name for field in self.columns if pa.types.is_string(field.type)]
-        texts += [field.name for field in self.columns if pa.types.is_large_string(field.type)]
-        with parquet.ParquetFile(
-            self.path,
-            pre_buffer=False,
-            buffer_size=BUFFER_BYTES,
-            read_dictionary=[name for name in texts if name in columns],
-            thrift_string_size_limit=MAX_FOOTER_BYTES,
-            thrift_container_size_limit=MAX_FOOTER_ENTRIES,
-        ) as file:
+        at_once = max(1, min(at_once, TEXTS_BYTES // max(longest, 1)))
+        with parquet.ParquetFile(self.path, **limits) as file:
             yield from file.iter_batches(at_once, columns=list(columns), use_threads=False)
 
     def _some(self, columns: Sequence[str], where: Any) -> Iterator["pa.RecordBatch"]:
@@ -334,6 +336,27 @@ def _fits(found: "pa.DataType", expected: "pa.DataType", *, logged: bool) -> boo
         return bool(pa.types.is_large_string(found))
     numbers = pa.types.is_integer if pa.types.is_integer(expected) else _is_number
     return bool(numbers(found)) and not pa.types.is_uint64(found)
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _longest_texts(file: Any, texts: Sequence[str]) -> int:
+    """Bytes that these columns' longest texts have together, as far as a row group's dictionaries tell.
+
+    file: that gives them as dictionaries, which come whole with the first row of a row group.
+    """
+    import pyarrow.compute as pc
+
+    longest = 0
+    for group in range(file.metadata.num_row_groups if texts else 0):
+        for batch in islice(file.iter_batches(1, row_groups=[group], columns=list(texts), use_threads=False), 1):
+            words = (column.dictionary for column in batch.columns)
+            longest = max(longest, sum(pc.max(pc.binary_length(own)).as_py() or 0 for own in words if len(own)))
+    return longest
 
 
 def _is_number(kind: "pa.DataType") -> bool:
