@@ -208,19 +208,21 @@ def captures_in(names: Sequence[str]) -> list[str]:
 
 def captures_of_stream(names: Sequence[str]) -> list[str]:
     """The same for one stream, which holds a file once, whatever names and links lead to it."""
-    found: dict[str | tuple[int, int], str] = {}
+    found: dict[str | tuple[int, ...], str] = {}
     for name in captures_in(names):
         found.setdefault(_file_of(name), name)
     return list(found.values())
 
 
-def _file_of(name: str) -> str | tuple[int, int]:
-    """What a regular file is known by; of anything else its name."""
+def _file_of(name: str) -> str | tuple[int, ...]:
+    """What a regular file is known by; its name where the file system numbers no files, and of anything else."""
     try:
         status = os.stat(name)
     except OSError:  # standard input, or one that is missing, which opening it tells
         return name
-    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else name
+    if not (stat.S_ISREG(status.st_mode) and status.st_ino):
+        return name
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns  # others may share a number
 
 
 def skipped_in(names: Sequence[str]) -> list[str]:
