@@ -41,7 +41,9 @@ import sensor.sources.captures.files as files
 import sensor.run.ahead as ahead
 import sensor.run.detection as detection
 size = int(os.environ["TRIAL_BUFFER"])
-files.open_capture.__defaults__ = (*files.open_capture.__defaults__[:-1], size)
+files.open_capture.__defaults__ = tuple(
+    size if value == files.BUFFER_BYTES else value for value in files.open_capture.__defaults__
+)
 ahead.RECORDS = detection._RECORDS = int(os.environ["TRIAL_RECORDS"])
 from sensor.__main__ import main
 main()
