@@ -28,9 +28,7 @@ class JudgingState:
         warming = None if site is None or not site.warming else "warming"
         state = "learning" if self.learns_site and site is None else warming
         settings = {name: value for name, value in self.settings.items() if name != RATE}
-        if self.judge.rate not in (
-            None,
-            _USUAL_RATE,
-        ):  # one that was asked for comes with a bundle that has it, or never
+        # One that was asked for comes with a bundle that has it, or never.
+        if self.judge.rate not in (None, _USUAL_RATE):
             settings[RATE] = text_of(self.judge.rate)
         return SensorState(hybrid.model_id, hybrid.sha256, hybrid.manifest_sha256, settings, state)

@@ -5,6 +5,7 @@ whether a receiver is reachable shows at the start, and in `flowvigil check`.
 """
 
 import difflib
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -47,9 +48,9 @@ class _Entry(BaseModel):
     spool_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the output in messages and labels."""
-        raise NotImplementedError
 
 
 class FileEntry(_Entry):
