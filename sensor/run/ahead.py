@@ -26,6 +26,7 @@ Item = TypeVar("Item")
 
 RECORDS: Final = 4096  # together: judged one by one, they would cost up to a third more
 TURNS: Final = 64  # together at most, so that who looks on sees something move
+SIGHTINGS: Final = 16_384  # likewise, some 3 MB: one flow may have thousands of DNS answers
 WAITING: Final = 2  # between two threads
 METERED: Final = 8  # turns that wait for the model, some 30 MB: metering begins while that is loaded
 ENDING_S: Final = 1.0  # for a thread to end once nobody wants what it makes
@@ -132,7 +133,8 @@ def gathered(turns: Iterable[Turn]) -> Iterator[Turn]:
     for turn in turns:
         held.append(turn)
         last = turn.until_ns == END_NS
-        if last or len(held) == TURNS or sum(len(each.records) for each in held) >= RECORDS:
+        records, sightings = sum(len(each.records) for each in held), sum(len(each.seen) for each in held)
+        if last or len(held) == TURNS or records >= RECORDS or sightings >= SIGHTINGS:
             yield from _in_parts(_together(held), until_ns)
             until_ns = turn.until_ns
             held = []

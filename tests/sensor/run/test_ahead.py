@@ -18,7 +18,7 @@ from flows.names.layout import SIGHTING_WORDS
 from flows.names.reading import Sightings
 from sensor.judging.judge import Assessment, PreparedRows
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
-from sensor.run.ahead import METERED, RECORDS, WAITING, Ahead, Cores, MeteredAhead, TurnsAhead, gathered
+from sensor.run.ahead import METERED, RECORDS, SIGHTINGS, WAITING, Ahead, Cores, MeteredAhead, TurnsAhead, gathered
 from sensor.run.detection import AssessedTurn
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 from tests.support.waiting import LONG_S, wait_until
@@ -60,6 +60,15 @@ def test_gathered_turns_hold_the_same_records_and_promise_no_more(sizes: list[in
         assert before.until_ns <= after.until_ns
         assert not len(after.records) or after.records.identity[0, REPORTED_NS] >= before.until_ns
     assert len(found) <= 1 + sum(sizes) // RECORDS + len(sizes) // 64 + sum(size // MOST for size in sizes)
+
+
+def test_turns_with_few_records_and_many_names_are_not_gathered_without_end() -> None:
+    """As of a capture of one flow with DNS answers, each of which tells sixteen names."""
+    many = Sightings(np.zeros((5000, SIGHTING_WORDS), dtype=np.int64), np.zeros(0, dtype=np.uint8))
+    turns = [replace(turn, seen=many) for turn in turns_of([1] * 64)]
+    found = [len(turn.seen) for turn in gathered(turns)]
+    assert max(found) < SIGHTINGS + len(many)
+    assert sum(found) == 64 * len(many)
 
 
 def test_items_come_in_order_and_few_are_made_ahead() -> None:
