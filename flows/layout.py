@@ -54,7 +54,9 @@ follow the shared ones. Times are µs of packet time unless a name ends in _NS.
     R_IAT_MIN,
     R_IAT_MAX,
     R_WRONG_FRAGMENTS,
-    R_INITIAL_SEQUENCES,  # of the connection, forward << 32 | backward, where the bits of R_STATE say so
+    # Of a TCP connection, forward << 32 | backward, where the bits of R_STATE say so; of a flow to a DNS server its
+    # questions that were not answered yet, where names are read.
+    R_INITIAL_SEQUENCES,
     R_CWR_ECE_FLAGS,  # packets with CWR << 32 | with ECE
     R_GAPS,  # gaps over 1 s
     R_ACTIVE_SINCE,
@@ -101,10 +103,10 @@ ROW_WORDS = R_BACKWARD + DIRECTION_WORDS
 S_COUNT, S_SUM, S_SQUARES, S_MIN, S_MAX = range(5)
 
 # Bits of R_STATE. SYN: one was seen before an active timeout cut the connection. ISN: the direction's initial sequence
-# number is known. HELLO: it began a TLS hello that goes on (flows.names).
+# number is known. HELLO: it began a TLS hello that goes on; SAID: the originator has said one (flows.names).
 FIN_FORWARD, FIN_BACKWARD, CLOSED, ESTABLISHED, SYN_FORWARD, SYN_BACKWARD = 1, 2, 4, 8, 16, 32
 ISN_FORWARD, ISN_BACKWARD = 64, 128
-HELLO_FORWARD, HELLO_BACKWARD = 256, 512
+HELLO_FORWARD, HELLO_BACKWARD, HELLO_SAID = 256, 512, 1024
 
 WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
 

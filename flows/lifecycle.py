@@ -23,6 +23,7 @@ from flows.layout import (
     CLOSED,
     D_PACKETS,
     ESTABLISHED,
+    HELLO_SAID,
     ISN_BACKWARD,
     ISN_FORWARD,
     M_ACTIVE_TIMEOUT,
@@ -217,7 +218,7 @@ def replace_flow(
         if reason == ACTIVE_TIMEOUT:
             originator, connection_start = rows[U(k + R_ORIGINATOR)], rows[U(k + R_CONNECTION_START)]
             opened, answered = syn_seen(rows, k)
-            state = opened | answered | (rows[U(k + R_STATE)] & (ISN_FORWARD | ISN_BACKWARD))
+            state = opened | answered | (rows[U(k + R_STATE)] & (ISN_FORWARD | ISN_BACKWARD | HELLO_SAID))
             sequences = rows[U(k + R_INITIAL_SEQUENCES)]
         end_flow(rows, slots, links, wheel, queues, registers, identity, values, row, reason)
     for _ in range(EVICTIONS_PER_FLOW):

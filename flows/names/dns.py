@@ -42,7 +42,8 @@ from kernels.jit import U, Word, inner
 A, CNAME, PTR, AAAA, INTERNET = 1, 5, 12, 28, 1
 HEADER = 12
 FLAGS, ANSWER = 0xF80F, 0x8000  # QR, opcode and error of the flags; those of an answer to a query, without an error
-MAX_LABELS, MAX_OCTETS, MAX_POINTERS = 128, 255, 16
+MAX_LABELS, MAX_OCTETS = 128, 255
+MAX_POINTERS = 16  # one after the other, and labels of a name that are pointed at
 MAX_RECORDS = 64  # of a message that are looked at
 MAX_SIGHTINGS = 16  # of a message
 NIBBLES = 32  # of an IPv6 address
@@ -80,18 +81,25 @@ def after_name(buffer: Bytes, at: Word, end: Word) -> Word:
 
 @inner
 def same_name(buffer: Bytes, begin: Word, end: Word, one: Word, other: Word) -> bool:
-    """Whether two names are the same but for the case of letters."""
+    """Whether two names are the same but for the case of letters; no longer than a name may be are compared."""
+    octets = pointed = other_pointed = int64(0)
     for _ in range(MAX_LABELS):
-        one, other = label_at(buffer, begin, end, one), label_at(buffer, begin, end, other)
-        if one < 0 or other < 0:
+        place, other_place = label_at(buffer, begin, end, one), label_at(buffer, begin, end, other)
+        pointed += place != one
+        other_pointed += other_place != other
+        if place < 0 or other_place < 0 or max(pointed, other_pointed) > MAX_POINTERS:
             return False
-        if one == other:
+        if place == other_place:
             return True
+        one, other = place, other_place
         size = int64(buffer[U(one)])
         if size != int64(buffer[U(other)]):
             return False
         if size == 0:
             return True
+        octets += 1 + size
+        if octets >= MAX_OCTETS:
+            return False
         for i in range(1, size + 1):
             if lower(int64(buffer[U(one + i)])) != lower(int64(buffer[U(other + i)])):
                 return False
@@ -103,11 +111,13 @@ def same_name(buffer: Bytes, begin: Word, end: Word, one: Word, other: Word) -> 
 @inner
 def read_name(buffer: Bytes, begin: Word, end: Word, at: Word, out: Bytes) -> Word:
     """Write a name as text; returns its length, 0 for the root and for what is no name."""
-    length, octets = int64(0), int64(0)
+    length, octets, pointed = int64(0), int64(0), int64(0)
     for _ in range(MAX_LABELS):
-        at = label_at(buffer, begin, end, at)
-        if at < 0:
+        place = label_at(buffer, begin, end, at)
+        pointed += place != at
+        if place < 0 or pointed > MAX_POINTERS:
             return int64(0)
+        at = place
         size = int64(buffer[U(at)])
         if size == 0:
             return length

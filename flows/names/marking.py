@@ -2,8 +2,9 @@
 follows a hello that goes on.
 
 Only the first data packets of a direction are looked at, so that the bytes of others need not be fetched: after a few
-words in the clear (STARTTLS, a proxy's CONNECT) a hello is still among them. An answer counts where it goes against its
-flow's direction: nobody is told names who has not asked.
+words in the clear (STARTTLS, a proxy's CONNECT) a hello is still among them. That of a flow's originator counts before
+what the other side says in such words. An answer counts where it goes against its flow's direction, one for each
+question: nobody is told names who has not asked, or is answered again.
 """
 
 from numpy import int64
@@ -14,9 +15,11 @@ from flows.layout import (
     D_DATA_PACKETS,
     HELLO_BACKWARD,
     HELLO_FORWARD,
+    HELLO_SAID,
     M_MARKS,
     P_A_HIGH,
     P_CAPTURED_END,
+    P_FLAGS,
     P_HEADER,
     P_PAYLOAD,
     P_PAYLOAD_AT,
@@ -28,6 +31,7 @@ from flows.layout import (
     P_VLAN,
     R_BACKWARD,
     R_FORWARD,
+    R_INITIAL_SEQUENCES,
     R_ORIGINATOR,
     R_STATE,
 )
@@ -63,9 +67,13 @@ def mark_names(buffer: Bytes, fields: Int64s, f: Word, rows: Int64s, k: Word, ma
     # a later fragment has no layer-4 header
     if fields[U(f + P_PAYLOAD)] > 0 and fields[U(f + P_HEADER)] > 0:
         if protocol == UDP:
-            port = ports & 0xFFFF if fields[U(f + P_SENDER)] else (ports >> 16) & 0xFFFF
-            if port == DNS_PORT and fields[U(f + P_SENDER)] != rows[U(k + R_ORIGINATOR)]:
-                mark(fields, f, DNS_ANSWER, marks, registers)
+            originator = rows[U(k + R_ORIGINATOR)]
+            if ((ports >> 16) & 0xFFFF if originator else ports & 0xFFFF) == DNS_PORT:
+                if fields[U(f + P_SENDER)] == originator:
+                    rows[U(k + R_INITIAL_SEQUENCES)] += 1
+                elif rows[U(k + R_INITIAL_SEQUENCES)] > 0:
+                    rows[U(k + R_INITIAL_SEQUENCES)] -= 1
+                    mark(fields, f, DNS_ANSWER, marks, registers)
         elif protocol == TCP:
             kind = part_of_hello(buffer, fields, f, rows, k)
             if kind != UNMARKED:
@@ -79,7 +87,7 @@ def part_of_hello(buffer: Bytes, fields: Int64s, f: Word, rows: Int64s, k: Word)
     """
     forward = fields[U(f + P_SENDER)] == rows[U(k + R_ORIGINATOR)]
     data_packets = rows[U((k + R_FORWARD if forward else k + R_BACKWARD) + D_DATA_PACKETS)]
-    if data_packets >= LAST_DATA:
+    if data_packets >= LAST_DATA or (not forward and rows[U(k + R_STATE)] & HELLO_SAID):
         return int64(UNMARKED)
     goes_on = HELLO_FORWARD if forward else HELLO_BACKWARD
     at, end = fields[U(f + P_PAYLOAD_AT)], fields[U(f + P_CAPTURED_END)]
@@ -87,6 +95,8 @@ def part_of_hello(buffer: Bytes, fields: Int64s, f: Word, rows: Int64s, k: Word)
         # what was not captured whole never ends
         if at + 5 + be16(buffer, at + 3) > end and end - at == fields[U(f + P_PAYLOAD)]:
             rows[U(k + R_STATE)] |= goes_on
+        if forward:
+            rows[U(k + R_STATE)] |= HELLO_SAID
         return int64(HELLO)
     return int64(HELLO_PART if rows[U(k + R_STATE)] & goes_on else UNMARKED)
 
@@ -108,6 +118,8 @@ def mark(fields: Int64s, f: Word, kind: Word, marks: Int64s, registers: Int64s) 
     for w in range(P_VLAN + 1):
         marks[U(m + K_A_HIGH + w)] = fields[U(f + P_A_HIGH + w)]
     marks[U(m + K_SENDER)] = fields[U(f + P_SENDER)]
-    marks[U(m + K_SEQUENCE)] = (fields[U(f + P_SEQUENCE)] >> 32) & 0xFFFFFFFF
+    # a SYN counts as a byte before its data (RFC 9293 3.4, RFC 7413)
+    syn = (fields[U(f + P_FLAGS)] >> 1) & 1
+    marks[U(m + K_SEQUENCE)] = ((fields[U(f + P_SEQUENCE)] >> 32) + syn) & 0xFFFFFFFF
     marks[U(m + K_AT)] = fields[U(f + P_PAYLOAD_AT)]
     marks[U(m + K_END)] = fields[U(f + P_CAPTURED_END)]

@@ -33,7 +33,7 @@ from flows.names.layout import (
     Marks,
     Words,
 )
-from flows.names.segments import BEGUN, BEGUN_WORDS, G_HAVE, G_NEEDED, NONE, ROOM, add_part, begin_hello, row_of
+from flows.names.segments import BEGUN, BEGUN_WORDS, G_HAVE, NONE, ROOM, add_part, begin_hello, row_of
 from flows.names.text import digest_of
 from kernels.jit import Word, entry, inner
 
@@ -65,15 +65,14 @@ def read_part(
     """Write what is kept of the hello that a mark begins or goes on with; returns the bytes of text by then."""
     at, stop = marks[m, K_AT], marks[m, K_END]
     if marks[m, K_KIND] == HELLO:
-        begin_hello(buffer, at, stop, marks, m, begun, rooms, hand)
-        return read_hello(buffer, at, stop, name, text, filled)
-    row = row_of(marks, m, begun)
+        row = begin_hello(buffer, at, stop, marks, m, begun, rooms, hand)
+        if row == NONE:
+            return read_hello(buffer, at, stop, name, text, filled)
+    else:
+        row = row_of(marks, m, begun)
     if row == NONE or not add_part(buffer, at, stop, marks[m, K_SEQUENCE], begun, rooms, row):
         return filled
-    have = begun[row, G_HAVE]
-    if have == begun[row, G_NEEDED]:
-        begun[row, G_NEEDED] = 0
-    return read_hello(rooms, row * ROOM, row * ROOM + have, name, text, filled)
+    return read_hello(rooms, row * ROOM, row * ROOM + begun[row, G_HAVE], name, text, filled)
 
 
 @entry

@@ -1,7 +1,7 @@
 """Hellos that go on in the next segments, put together from the few first ones.
 
 As many as there are rows for are kept, each up to ROOM bytes, those begun longest ago out first. What comes twice stays
-as it came first; of what comes before its time, one stretch is kept.
+as it came first, also when its hello has ended; of what comes before its time, one stretch is kept.
 """
 
 from numpy import int64
@@ -20,7 +20,7 @@ NONE = -1
 _KEY = K_SENDER + 1 - K_A_HIGH
 (
     G_SEQUENCE,  # of its first byte
-    G_NEEDED,  # bytes of its record; 0 where the row is free
+    G_NEEDED,  # bytes of its record; 0 where the row was never used
     G_HAVE,  # bytes from the first one on
     G_FROM,  # a stretch that came before what stands before it; empty at 0
     G_TO,
@@ -71,21 +71,24 @@ def add_part(buffer: Bytes, at: Word, end: Word, sequence: Word, begun: Int64s, 
 @inner
 def begin_hello(
     buffer: Bytes, at: Word, end: Word, marks: Marks, m: Word, begun: Int64s, rooms: Bytes, hand: Int64s
-) -> None:
-    """Keep a hello that begins there and goes on, where there is room for it. hand: (1,) the row of the next one."""
+) -> Word:
+    """Keep a hello that begins there and goes on, where there is room for it; returns the row of one that began before
+    and is said again, NONE for any other. hand: (1,) the row of the next one.
+    """
     if at + 6 > end or buffer[U(at)] != HANDSHAKE or buffer[U(at + 5)] != CLIENT_HELLO:
-        return
+        return int64(NONE)
     needed = 5 + be16(buffer, at + 3)
     if end - at >= needed or needed > ROOM:
-        return
+        return int64(NONE)
     row = row_of(marks, m, begun)
     if row == NONE:
         row = hand[0]
         hand[0] = (row + 1) % len(begun)
     elif begun[row, G_SEQUENCE] == marks[m, K_SEQUENCE] and begun[row, G_NEEDED] == needed:
-        return  # said again
+        return row
     for w in range(_KEY):
         begun[row, w] = marks[m, K_A_HIGH + w]
     begun[row, G_SEQUENCE], begun[row, G_NEEDED] = marks[m, K_SEQUENCE], needed
     begun[row, G_HAVE] = begun[row, G_FROM] = begun[row, G_TO] = 0
     add_part(buffer, at, end, marks[m, K_SEQUENCE], begun, rooms, row)
+    return int64(NONE)

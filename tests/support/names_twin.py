@@ -4,7 +4,7 @@ import hashlib
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 A, CNAME, PTR, AAAA = 1, 5, 12, 28
-LABELS, OCTETS, JUMPS, RECORDS, TOLD, SHOWN, LISTED, ROOM = 128, 255, 15, 64, 16, 80, 240, 4096
+LABELS, OCTETS, JUMPS, POINTED, RECORDS, TOLD, SHOWN, LISTED, ROOM = 128, 255, 15, 16, 64, 16, 80, 240, 4096
 
 
 class CutError(Exception):
@@ -20,18 +20,17 @@ def number(message: bytes, at: int, size: int) -> int:
 def labels_of(message: bytes, at: int) -> list[bytes]:
     """Labels of a name, pointers followed. Raises CutError for what is no name."""
     found: list[bytes] = []
+    pointed = 0
     for _ in range(LABELS):
-        for _ in range(JUMPS):
-            if number(message, at, 1) < 192:
-                break
-            at = number(message, at, 2) & 0x3FFF
-        size = number(message, at, 1)
-        if size > 63 or at + 1 + size > len(message):
-            raise CutError
+        place = place_of(message, at)
+        pointed += place != at
+        if pointed > POINTED:
+            break
+        size = message[place]
         if size == 0:
             return found
-        found.append(message[at + 1 : at + 1 + size])
-        at += 1 + size
+        found.append(message[place + 1 : place + 1 + size])
+        at = place + 1 + size
     raise CutError
 
 
@@ -66,26 +65,27 @@ def after(message: bytes, at: int) -> int:
 
 
 def same(message: bytes, one: int, other: int) -> bool:
-    try:
-        left, right = labels_of(message, one), labels_of(message, other)
-    except CutError:
-        return ends_meet(message, one, other)
-    return [label.lower() for label in left] == [label.lower() for label in right]
-
-
-def ends_meet(message: bytes, one: int, other: int) -> bool:
-    """Of names one of which is none: whether both come to the same place before that, with the same labels."""
+    """Whether both are one name, or come to the same place with the same labels before it."""
+    ends, pointed, octets = [one, other], [0, 0], 0
     for _ in range(LABELS):
         try:
-            one, other = place_of(message, one), place_of(message, other)
+            places = [place_of(message, end) for end in ends]
         except CutError:
             return False
-        if one == other:
-            return True
-        left, right = (message[at + 1 : at + 1 + message[at]] for at in (one, other))
-        if left.lower() != right.lower() or not left:
+        pointed = [count + (place != end) for count, place, end in zip(pointed, places, ends, strict=True)]
+        if max(pointed) > POINTED:
             return False
-        one, other = one + 1 + len(left), other + 1 + len(right)
+        if places[0] == places[1]:
+            return True
+        left, right = (message[at + 1 : at + 1 + message[at]] for at in places)
+        if left.lower() != right.lower():
+            return False
+        if not left:
+            return True
+        octets += 1 + len(left)
+        if octets >= OCTETS:
+            return False
+        ends = [at + 1 + len(left) for at in places]
     return False
 
 

@@ -88,7 +88,10 @@ def test_answers_and_hellos_are_read_behind_tags_and_in_both_versions(
 def test_an_answer_that_nobody_asked_for_says_nothing() -> None:
     unasked = datagram(f"{RESOLVER}:53", f"{CLIENT}:5000", answer())
     assert told([unasked]) == ()
-    assert told([udp(f"{CLIENT}:5000", f"{RESOLVER}:53", payload=30), unasked]) == NAMED
+    asked = udp(f"{CLIENT}:5000", f"{RESOLVER}:53", payload=30)
+    assert told([asked, unasked]) == NAMED
+    assert told([asked, unasked, unasked]) == NAMED  # once for each question: what follows is anybody's
+    assert told([asked, asked, unasked, unasked]) == 2 * NAMED
     elsewhere = datagram(f"{RESOLVER}:54", f"{CLIENT}:5000", answer())
     assert told([udp(f"{CLIENT}:5000", f"{RESOLVER}:54", payload=30), elsewhere]) == ()
 
@@ -116,6 +119,11 @@ def test_a_hello_is_read_over_a_few_segments(cuts: tuple[int, ...]) -> None:
     assert told(parts(*cuts)[:1]) == ()
 
 
+def test_a_hello_that_begins_in_a_syn_goes_on_a_byte_later() -> None:
+    opened = segment(*ENDS, HELLO[:100], flags=2, sequence=1)
+    assert told([opened, segment(*ENDS, HELLO[100:], sequence=102)]) == NAMED
+
+
 def test_a_hello_over_more_segments_than_are_looked_at_is_not_read() -> None:
     assert told(parts(*range(100, 100 + LAST_DATA))) == ()
 
@@ -126,6 +134,23 @@ def test_what_follows_is_another_flows_or_directions_own() -> None:
     back = segment(*reversed(ENDS), HELLO[100:], sequence=101)
     assert told([begun, elsewhere, back]) == ()
     assert told([begun, elsewhere, back, goes_on]) == NAMED
+
+
+def test_a_server_does_not_say_what_its_client_asked_for() -> None:
+    other = tls.client_hello(Random(2), "other.example")
+    said, answered = segment(*ENDS, HELLO), segment(*reversed(ENDS), other, at=0.1)
+    later = [segment(*ENDS, b"x" * 50, at=at) for at in (60, 121)]
+    assert told([said, answered]) == NAMED
+    assert told([said, *later, segment(*reversed(ENDS), other, at=121.1)]) == NAMED
+    begun = [segment(*reversed(ENDS), other[a:b], at=0.1, sequence=1 + a) for a, b in ((0, 150), (150, len(other)))]
+    opened = tcp(*ENDS, "S")
+    assert told([opened, begun[0], said, begun[1]])[-1:] == NAMED
+
+
+def test_who_was_connected_to_may_be_the_client() -> None:
+    """As of the data connections of FTP over TLS, which the server opens."""
+    opened = tcp(f"{SERVER}:20", f"{CLIENT}:6000", "S")
+    assert told([opened, segment(f"{CLIENT}:6000", f"{SERVER}:20", HELLO)]) == NAMED
 
 
 def test_a_hello_that_was_not_captured_whole_does_not_go_on() -> None:

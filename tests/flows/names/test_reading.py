@@ -134,6 +134,17 @@ def test_of_a_long_name_the_end_is_kept() -> None:
     assert (told[:4], told[-14:], len(told)) == ("...x", "tunnel.example", 80)  # type: ignore[index, arg-type]
 
 
+@pytest.mark.parametrize(("pointed", "read"), [(16, True), (17, False)])
+def test_few_labels_of_a_name_may_be_pointed_at(pointed: int, read: bool) -> None:
+    """Else each record of a message could cost as much as a message of many."""
+    question = b".".join([b"a"] * pointed)
+    base = 12 + len(labels(question)) + 4 + 12
+    chain = b"".join(b"\1a" + struct.pack("!H", 0xC000 | base + 4 * n) for n in range(1, pointed)) + b"\1a\0"
+    content = message(question, 1, (QUESTION, 16, chain), (struct.pack("!H", 0xC000 | base), 1, V4))
+    assert bool(answers(content)) == read
+    assert answers(content) == names_twin.answers(content)
+
+
 def test_pointers_that_go_round_end() -> None:
     looped = message(b"x", 1, (b"\xc0\x0c", 1, V4)).replace(b"\x01x\0", b"\x01x\xc0\x0c")
     assert answers(looped) == names_twin.answers(looped) == []
@@ -306,6 +317,20 @@ def test_a_hello_over_segments_has_its_fingerprint_when_the_last_one_has_come() 
         assert all(each == ("example.org", None) for each in before)
     late = [(0, LARGE[:500]), (1000, LARGE[1000:]), (0, LARGE[:500]), (500, LARGE[500:1000])]
     assert said_in(late)[-1] == ("example.org", PUBLISHED)
+
+
+def test_a_segment_that_is_sent_again_takes_no_fingerprint_away() -> None:
+    reader, parts = MarkReader(marks=1), [(7, LARGE[:1388]), (1395, LARGE[1388:])]
+    assert said_in(parts, reader)[-1] == ("example.org", PUBLISHED)
+    assert said_in(parts[:1], reader) == []
+    assert said_in([(7, LARGE[:600])], reader) == []
+    assert said_in([(7, LARGE)], reader) == [("example.org", PUBLISHED)]  # as of another connection
+
+
+def test_a_segment_that_is_sent_again_with_more_goes_on() -> None:
+    reader = MarkReader(marks=1)
+    said_in([(7, LARGE[:500])], reader)
+    assert said_in([(7, LARGE[:1388]), (1395, LARGE[1388:])], reader)[-1] == ("example.org", PUBLISHED)
 
 
 def test_hellos_of_many_go_on_at_once_and_those_begun_longest_ago_give_way() -> None:
