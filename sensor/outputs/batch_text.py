@@ -149,7 +149,8 @@ _ESCAPES: Final[Mapping[Kind, Callable[[str], str]]] = {"text": str, "html": htm
 
 
 def _refuse_no_json(template: string.Template, place: str) -> None:
-    trial = template.substitute({**dict.fromkeys(NAMES, "1"), "alerts": "[]"})
+    # Text that stands in no string, and records that stand in one, show now and not with each message.
+    trial = template.substitute({**dict.fromkeys(NAMES, "text"), "count": "1", "more": "1", "alerts": '[{"a":1}]'})
     try:
         orjson.loads(trial)
     except orjson.JSONDecodeError as error:

@@ -15,6 +15,7 @@ from sensor.outputs.transport import ANY_LENGTH, LONGEST_PAUSE_S, MessageRefused
 
 MOST_COLLECTED: Final = 4096  # messages in memory; what comes beyond waits in the queue or the spool
 HOUR_S: Final = 3600.0
+FIRST_PAUSE_S: Final = 5.0  # after a try that failed, doubled by each further one up to the distance of bodies
 LONGEST_ASKED_S: Final = 3600.0  # that a receiver may ask to be left alone
 
 
@@ -73,6 +74,7 @@ class BatchTransport:
         self._taken = 0  # of the receiver, not told of yet
         self._at_most = MOST_COLLECTED  # messages that one body may stand for, fewer after a refusal
         self._next_s = -1.0  # before which nothing is sent
+        self._failed = 0  # tries in a row
         self._quiet_until_s = -1.0  # for which the receiver has asked
 
     def connect(self) -> None:
@@ -89,15 +91,23 @@ class BatchTransport:
             self._since_s = self._clock()
         self._collected.extend(messages)
 
-    def flush(self, wait_s: float) -> None:  # noqa: ARG002  the contract's: the courier waits a few seconds at most
-        """Send what is due. Raises OSError, MessageRefusedError."""
-        now_s = self._clock()
-        if self._collected and now_s >= max(self._next_s, self._since_s + self._pace.batch_s):
+    def flush(self, wait_s: float) -> None:
+        """Send what is due; wait for that where nothing more can be collected. Raises OSError, MessageRefusedError."""
+        if not self._collected:
+            return
+        due_s = self._next_s if self._failed else max(self._next_s, self._since_s + self._pace.batch_s)
+        left_s = due_s - self._clock()
+        if left_s <= 0:
             self._send()
+        elif not self.idle():
+            time.sleep(min(left_s, wait_s))
 
     def idle(self) -> bool:
-        """Whether it can collect more."""
-        return len(self._collected) < MOST_COLLECTED
+        """Whether it can collect more: of a receiver that failed no more than what is tried again.
+
+        All else stays in the queue or the spool, which have a bound.
+        """
+        return len(self._collected) < (1 if self._failed else MOST_COLLECTED)
 
     def confirmed(self, now_s: float) -> int:  # noqa: ARG002  the contract's
         """Messages in bodies that the receiver took since the last call."""
@@ -126,9 +136,6 @@ class BatchTransport:
         body, count = self._compose(oldest)
         try:
             self._courier.send(body)
-        except AskedToWaitError as error:
-            self._quiet_until_s = self._clock() + min(error.seconds, LONGEST_ASKED_S)
-            raise
         except BodyRefusedError as error:
             # One alert in it may be what it does not take: the others are tried without it.
             self._at_most = max(1, count // 2)
@@ -136,11 +143,23 @@ class BatchTransport:
                 self._drop(1)
                 raise MessageRefusedError(str(error)) from error
             return
+        except OSError as error:
+            if isinstance(error, AskedToWaitError):
+                self._quiet_until_s = self._clock() + min(error.seconds, LONGEST_ASKED_S)
+            self._put_off()
+            raise
+        self._failed = 0
         self._at_most = min(MOST_COLLECTED, max(1, self._at_most) * 2)
         self._drop(count)
         self._taken += count
         self._next_s = self._clock() + HOUR_S / self._pace.per_hour
         self._since_s = self._clock()
+
+    def _put_off(self) -> None:
+        """Leave a receiver alone that has failed: it may have taken the body, and would get it again and again."""
+        pause_s = FIRST_PAUSE_S * 2 ** min(self._failed, 10)
+        self._next_s = self._clock() + min(pause_s, HOUR_S / self._pace.per_hour)
+        self._failed += 1
 
     def _drop(self, count: int) -> None:
         for _ in range(count):

@@ -53,9 +53,11 @@ class Delivery:
         patience_s: float = 0.0,
         first_error_is_final: bool = False,
         waits_at_end: bool = False,
+        mark: bytes = b"",
     ) -> None:
         """name: for messages. encode: None where a line is its own message. spool: a directory. patience_s: that
         write_all() may wait for room in the run until it moves again. waits_at_end: for a reader, without limit.
+        mark: what every line has that may be a message there; no other takes room.
 
         Raises OutputError for a spool that cannot be used.
         """
@@ -67,14 +69,13 @@ class Delivery:
         self._in_flight = InFlight(self._backlog, encode)
         self.status = DeliveryStatus(name, self._spool, tells_by_writing=transport.tells_by_writing)
         self._patience, self._first_error_is_final = Patience(patience_s), first_error_is_final
-        self._waits_at_end = waits_at_end
+        self._waits_at_end, self._mark = waits_at_end, mark
         self._interrupted, self._moved_at_s = False, time.monotonic()
         self._farthest = 0  # lines that the receiver took, those that were handed over again not counted
         self._moved = self._stuck = False  # lines to the disk; or the disk takes none
-        self._up = self._connecting = self._taken_over = False
+        self._up = self._connecting = self._taken_over = self._reopen = self._woken = False
         self._retry_s, self._retry_at_s = RETRY_S, 0.0
         self._closing_at_s: float | None = None
-        self._reopen = self._woken = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._live, name="output", daemon=True)
         self._thread.start()
@@ -85,7 +86,10 @@ class Delivery:
         Never raises, never waits. Without patience left, what finds no room is lost.
         """
         with self._changed:
-            if self._takes_lines():
+            wanted = [line for line in lines if self._mark in line]
+            self.status.unwanted += len(lines) - len(wanted)
+            lines = wanted
+            if self._closing_at_s is None and not self.over:
                 taken = self._queue.append(lines)
                 self._wake()
                 lines = lines[taken:]
@@ -131,7 +135,8 @@ class Delivery:
         """The account: written, queued in memory, spooled on disk and lost."""
         with self._changed:
             status = self.status
-            return OutputState(status.name, self._up, status.written, len(self._queue), status.spooled, status.lost)
+            takes = self._up and not (status.failing and len(self._backlog))
+            return OutputState(status.name, takes, status.out, len(self._queue), status.spooled, status.lost)
 
     @property
     def failed(self) -> bool:
@@ -175,9 +180,6 @@ class Delivery:
             # An end in order leaves nothing; else it hangs in the kernel, and if it goes on it drops nothing twice.
             self.status.lose(len(self._queue), "it hangs")
             self._queue = MemoryBacklog(0)
-
-    def _takes_lines(self) -> bool:
-        return self._closing_at_s is None and not self.over
 
     @property
     def _reader_is_waited_for(self) -> bool:
@@ -285,7 +287,7 @@ class Delivery:
             self._tell_of_room()
         if batch.refused or batch.unwanted:
             with self._changed:
-                self.status.written += batch.unwanted
+                self.status.unwanted += batch.unwanted
                 for reason in batch.refused:
                     self.status.lose(1, reason)
         if batch.messages:

@@ -2,7 +2,7 @@
 
 The message says by its headers that a program sent it (RFC 3834), so that no holiday notice comes back. Its
 Message-ID is made from its content: what is sent twice after a break can be told apart.
-Source: RFC 5321 (replies), 1870 (size), 8314 (TLS at once, port 465), 3207 (STARTTLS).
+Source: RFC 5321 (replies; 4.5.3.2: how long they may take), 1870 (size), 8314 (TLS at once, port 465), 3207 (STARTTLS).
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from sensor.outputs.transport import CONNECT_S
 from sensor.outputs.webhook import cut_off_after
 from sensor.printable import printable
 
-SMTP_S: Final = 20.0  # for all of a session
+SMTP_S: Final = 20.0  # for the greeting, and for all of a session without a message
+MESSAGE_S: Final = 120.0  # for all of one with a message, which some servers look through before they answer
 SUBJECT: Final = 160  # characters
 TOO_LARGE: Final = 552
 
@@ -48,6 +49,12 @@ class _Session(smtplib.SMTP):
         with cut_off_after(SMTP_S, lambda: self.sock):
             return super().connect(host, port, source_address)
 
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """A connection, after which answers may take longer than it did."""
+        made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in the stubs
+        made.settimeout(MESSAGE_S)
+        return made
+
 
 class _TlsSession(_Session, smtplib.SMTP_SSL):
     """The same with TLS from its first byte on."""
@@ -61,7 +68,7 @@ class MailCourier:
 
     def reach(self) -> None:
         """Connect, with TLS and the password where they are set, and send nothing. Raises OSError."""
-        with self._session():
+        with self._session(SMTP_S):
             pass
 
     def send(self, body: bytes) -> None:
@@ -69,7 +76,7 @@ class MailCourier:
 
         A recipient who is refused among others costs the others nothing, as the server tells the sender of it.
         """
-        with self._session() as session:
+        with self._session(MESSAGE_S) as session:
             try:
                 session.sendmail(self._sender, self._recipients, body)
             except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
@@ -77,7 +84,7 @@ class MailCourier:
                 raise BodyRefusedError(words) if _is_for_good(error) else ConnectionError(words) from error
 
     @contextmanager
-    def _session(self) -> Iterator[smtplib.SMTP]:
+    def _session(self, seconds: float) -> Iterator[smtplib.SMTP]:
         server = self._server
         host_name = socket.gethostname()
         try:
@@ -87,7 +94,7 @@ class MailCourier:
                 )
             else:
                 session = _Session(server.host, server.port, host_name, timeout=CONNECT_S)
-            with cut_off_after(SMTP_S, lambda: session.sock):
+            with cut_off_after(seconds, lambda: session.sock):
                 try:
                     if server.security == "starttls":
                         session.starttls(context=server.context)

@@ -1,5 +1,6 @@
 """The outputs of messages by their entry in the settings: which alerts they tell, and how these become one message."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,7 @@ from sensor.outputs.webhook import WebhookCourier, webhook_address
 from sensor.settings.outputs import BatchEntry, MailEntry, WebhookEntry
 
 Now = Callable[[], datetime]
+BELOW_KEPT: Final = 65_536  # alerts, the latest to open, of which it is known that they opened below min_severity
 _HTML: Final = frozenset({".html", ".htm"})
 
 
@@ -40,13 +42,13 @@ def selected(entry: BatchEntry) -> Encode:
 
     A message for people keeps the native line, which becomes words later. Raises ValueError for a foreign line.
     """
-    form = formatter(entry.format)
+    form, choice = formatter(entry.format), _Choice(entry)
 
     def encode(line: bytes) -> bytes:
         document = orjson.loads(line)
         if not isinstance(document, dict):
             raise ValueError(f"found a line of {type(document).__name__}, expected an object")
-        if not is_alert(document) or not _is_told(alert_of(document), entry):
+        if not is_alert(document) or not choice.tells(alert_of(document)):
             return b""
         return form(document).rstrip(b"\n")
 
@@ -84,8 +86,30 @@ def mail_body(entry: MailEntry, now: Now = lambda: datetime.now(UTC)) -> Compose
     return compose
 
 
-def _is_told(alert: Alert, entry: BatchEntry) -> bool:
-    return alert.severity >= entry.min_severity and (entry.updates or alert.action == "opened")
+class _Choice:
+    """Which lines of alerts an output tells: that one opens, or that it has become as severe as it asks.
+
+    Such as one that opened as uncertain, or muted by a note that it has gone beyond.
+    """
+
+    def __init__(self, entry: BatchEntry) -> None:
+        self._least, self._updates = entry.min_severity, entry.updates
+        # Of alerts that opened below that: which line told of each, 0 for none yet. A line may be asked for again.
+        self._below: OrderedDict[str, int] = OrderedDict()
+
+    def tells(self, alert: Alert) -> bool:
+        """Whether to tell this line, the same each time that it comes."""
+        opens = alert.action == "opened"
+        if alert.severity < self._least:
+            if opens and self._below.setdefault(alert.id, 0) == 0 and len(self._below) > BELOW_KEPT:
+                self._below.popitem(last=False)
+            return False
+        if opens or self._updates:
+            return True
+        if self._below.get(alert.id) not in (0, alert.sequence):
+            return False
+        self._below[alert.id] = alert.sequence
+        return True
 
 
 def _records(messages: Sequence[bytes]) -> tuple[bytes, int]:

@@ -21,7 +21,7 @@ from sensor.outputs.delivery import Delivery
 from sensor.outputs.in_flight import Encode
 from sensor.outputs.lines import LinesTransport, open_descriptor
 from sensor.outputs.transport import NoReaderYetError, Transport
-from sensor.outputs.transports import encoder_of, transport_of
+from sensor.outputs.transports import encoder_of, mark_of, transport_of
 from sensor.progress.progress import OutputState
 from sensor.settings.outputs import FileEntry, OutputEntry
 
@@ -85,6 +85,7 @@ class Outputs:
                         patience_s=math.inf if alone else patience_s,
                         first_error_is_final=alone,
                         waits_at_end=own,
+                        mark=mark_of(entry),
                     )
                 )
         except OutputError:

@@ -18,15 +18,15 @@ GOES_ON: Final = "output-goes-on"
 class DeliveryStatus:
     """Lines of one output that got out and that did not, and its trouble in words.
 
-    name: for messages. written: also those that the receiver is not to have; with lost, queued and spooled all there
-    are. trouble: why it takes nothing, until it takes something; disk_refuses, nobody_yet: which is for that reason.
-    failed_at_end: it was told only then that something was not written.
+    name: for messages. written: the receiver has them. unwanted: it is not to have them. trouble: why it takes nothing,
+    until it takes something; disk_refuses, nobody_yet: which is for that reason. failed_at_end: it was told only then
+    that something was not written.
     """
 
     def __init__(self, name: str, spool: Spool | None, *, tells_by_writing: bool) -> None:
         """tells_by_writing: whether the receiver takes anything shows by writing alone."""
         self.name = name
-        self.written = self.lost = 0
+        self.written = self.unwanted = self.lost = 0
         self.trouble = ""
         self.disk_refuses = self.nobody_yet = self.failed_at_end = False
         self._spool, self._tells_by_writing = spool, tells_by_writing
@@ -40,6 +40,16 @@ class DeliveryStatus:
     def spooled(self) -> int:
         """Lines on disk that are not confirmed."""
         return len(self._spool) if self._spool is not None else 0
+
+    @property
+    def out(self) -> int:
+        """Lines with which it is done and that are not lost; with those, the queued and the spooled all there are."""
+        return self.written + self.unwanted
+
+    @property
+    def failing(self) -> bool:
+        """Whether it refused the latest that it was to take."""
+        return bool(self.trouble) and self._tells_by_writing
 
     @property
     def problem(self) -> str | None:
@@ -63,9 +73,8 @@ class DeliveryStatus:
         if self._spool is not None and self._spool.problem != self._told_of_spool:
             self._told_of_spool = self._spool.problem
             return FAILED, self.spool_problem
-        failing = bool(self.trouble) and self._tells_by_writing
         if not self._told:
-            if not failing and self.lost == self._told_lost:
+            if not self.failing and self.lost == self._told_lost:
                 return None
             self._told = True
             return FAILED, f"{self.name}: {self.trouble or self._lost_because}{self._account()}"

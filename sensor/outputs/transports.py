@@ -88,6 +88,11 @@ def encoder_of(entry: OutputEntry) -> Encode | None:
     return encode
 
 
+def mark_of(entry: OutputEntry) -> bytes:
+    """What every line has that may be a message of an output: where it tells alerts alone, the name of their kind."""
+    return b'"alert/' if isinstance(entry, BatchEntry) or entry.format != "native" else b""
+
+
 def _kafka_security(entry: KafkaEntry) -> dict[str, Any]:
     """What librdkafka is told of TLS. Raises ConfigError."""
     if entry.ca is None and entry.certificate is None:

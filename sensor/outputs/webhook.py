@@ -1,7 +1,8 @@
 """Bodies of JSON to an HTTP receiver: a POST for each, which counts as delivered once it is answered with 2xx.
 
 No redirection is followed and no proxy is asked: what is secret goes where the settings say, and nowhere else. An
-answer may take a few seconds, however slowly its bytes drip. Source: RFC 9110 (15: status codes; 10.2.3: Retry-After).
+answer may take half a minute, however slowly its bytes drip: who gives up on a slow receiver tells it everything twice.
+Source: RFC 9110 (15: status codes; 10.2.3: Retry-After).
 """
 
 import http.client
@@ -22,7 +23,7 @@ from sensor.outputs.transport import CONNECT_S
 from sensor.printable import printable
 from sensor.version import VERSION
 
-ANSWER_S: Final = 10.0  # from the first byte that is sent to the end of the answer
+ANSWER_S: Final = 30.0  # from the first byte that is sent to the end of the answer
 SHOWN_BYTES: Final = 200  # of an answer that refuses
 REFUSED: Final = frozenset({400, 413, 415, 422})  # what will not be taken the next time either
 ASKED_TO_WAIT: Final = frozenset({429, 503})
@@ -57,6 +58,7 @@ class WebhookCourier:
         connection = self._connection()
         try:
             connection.connect()
+            connection.sock.settimeout(ANSWER_S)
             with cut_off_after(ANSWER_S, lambda: connection.sock):
                 connection.request("POST", self._target, body, self._headers)
                 _look_at(connection.getresponse(), self._secret)

@@ -1,8 +1,10 @@
 """Receivers of messages on loopback: an HTTP server that answers as it is told, and a mail server that keeps mail."""
 
+import asyncio
 import email
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -23,6 +25,7 @@ class Hooks(HTTPServer):
         self.answers = answers
         self.taken: list[tuple[str, dict[str, str], bytes]] = []
         self.refused: list[bytes] = []
+        self.think_s = 0.0  # before it answers
 
     @property
     def url(self) -> str:
@@ -37,6 +40,7 @@ class _Hook(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.server.think_s)
         status, headers = self.server.answers[0]
         if b"poison" in body:
             status = 422
@@ -78,8 +82,10 @@ class Postbox:
         self.tls: list[bool] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = 0
+        self.think_s = 0.0  # before it answers that it has a message
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's
+        await asyncio.sleep(self.think_s)
         reply = self.refuse(envelope.content) or (self.replies.pop(0) if self.replies else "250 taken")
         if reply.startswith("250"):
             message = email.message_from_bytes(envelope.content, policy=default)

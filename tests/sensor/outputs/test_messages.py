@@ -25,6 +25,7 @@ from sensor.settings.outputs import MailEntry, OutputEntry, WebhookEntry
 from tests.support.alerts import an_alert
 from tests.support.certificates import Authority
 from tests.support.posts import hooks, postbox
+from tests.support.receivers import free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.ux
@@ -60,7 +61,7 @@ def test_alerts_that_come_together_are_one_body_and_only_those_asked_for() -> No
     with hooks() as server:
         outputs = started(webhook(server.url + "/in?a=b", min_severity=40))
         outputs.write(lines(5))
-        outputs.write([alert_line(an_alert(severity=39)), alert_line(an_alert(action="closed"))])
+        outputs.write([alert_line(an_alert(severity=39)), alert_line(an_alert(action="closed", id="C" * 26))])
         outputs.write([orjson.dumps({"flowvigil": {"schema": "stats/1"}}) + b"\n"])
         outputs.close(LONG_S)
     path, headers, body = server.taken[0]
@@ -69,6 +70,25 @@ def test_alerts_that_come_together_are_one_body_and_only_those_asked_for() -> No
     assert len(server.taken) == 1
     assert outputs.lost == 0
     assert outputs.states()[0].written == 8
+
+
+def test_an_alert_that_becomes_as_severe_as_asked_is_told_then_and_once() -> None:
+    names = ("U" * 26, "M" * 26, "Q" * 26)
+    opened = [alert_line(an_alert(id=name, sequence=number, severity=1)) for number, name in enumerate(names, 1)]
+    later = [
+        alert_line(an_alert(id=name, sequence=10 + number, severity=severity, action=action))
+        for number, (name, severity, action) in enumerate(
+            [(names[0], 80, "updated"), (names[0], 80, "updated"), (names[1], 80, "closed"), (names[2], 39, "updated")]
+        )
+    ]
+    with hooks((500, {}), (204, {})) as server:
+        outputs = started(webhook(server.url, min_severity=40))
+        outputs.write([*opened, *later])
+        wait_until(lambda: bool(server.taken))
+        outputs.close(LONG_S)
+    assert [sequences(body) for body in server.refused] == [[10, 12]]
+    assert [sequences(body) for _, _, body in server.taken] == [[10, 12]]
+    assert (outputs.lost, outputs.states()[0].written) == (0, 7)
 
 
 def test_a_body_has_no_more_records_than_agreed_and_the_others_follow() -> None:
@@ -98,6 +118,65 @@ def test_bodies_keep_their_distance() -> None:
     assert sent_at == [10, 70, 130, 190]
 
 
+def test_a_receiver_that_fails_gets_a_body_again_no_oftener_than_agreed() -> None:
+    with hooks((500, {})) as server:
+        now = [0.0]
+        transport = BatchTransport(
+            WebhookCourier(server.url, {}, None),
+            lambda messages: (b",".join(messages), len(messages)),
+            Pace(0.0, 60),
+            lambda: now[0],
+        )
+        tried_at = []
+        for second in range(300):
+            now[0] = float(second)
+            if transport.idle():
+                transport.offer([b"1"])
+            before = len(server.refused)
+            with suppress(ConnectionError):
+                transport.flush(0.0)
+            if len(server.refused) > before:
+                tried_at.append(second)
+                transport.break_off()
+    assert tried_at == [0, 5, 15, 35, 75, 135, 195, 255]
+
+
+def test_what_waits_for_a_receiver_that_fails_stays_in_the_queue_that_has_a_bound() -> None:
+    unwanted = alert_line(an_alert(action="updated", reason="x" * 4000))
+    with hooks((403, {})) as server:
+        outputs = started(webhook(server.url, batch_s=1, queue_bytes=1 << 20))
+        outputs.write(lines(1))
+        wait_until(lambda: len(server.refused) > 1)
+        for _ in range(40):
+            outputs.write([unwanted] * 30)
+            time.sleep(0.02)  # in which it would take them on
+        assert outputs.lost > 0
+        assert outputs.states()[0].queued < 400
+        outputs.close(0.0)
+
+
+def test_lines_that_a_receiver_is_not_to_have_take_no_room_from_those_that_it_is() -> None:
+    account = orjson.dumps({"flowvigil": {"schema": "stats/1"}, "filling": "x" * 4000}) + b"\n"
+    outputs = started(webhook(f"http://127.0.0.1:{free_port()}", queue_bytes=1 << 16))
+    outputs.write([account] * 100)
+    outputs.write(lines(3))
+    assert (outputs.states()[0].written, outputs.states()[0].queued, outputs.lost) == (100, 3, 0)
+    outputs.close(0.1)
+    assert outputs.lost == 3
+
+
+def test_waiting_for_the_next_message_takes_no_time_of_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.outputs.batches.MOST_COLLECTED", 4)
+    with hooks() as server:
+        outputs = started(webhook(server.url, batch_s=0, batch_alerts=1, per_hour=1))
+        outputs.write(lines(20))
+        wait_until(lambda: bool(server.taken))
+        began_s = time.process_time()
+        time.sleep(0.6)
+        assert time.process_time() - began_s < 0.3
+        outputs.close(0.0)
+
+
 def test_a_receiver_that_refuses_for_a_while_misses_nothing_and_is_left_alone_as_it_asks(tmp_path: Path) -> None:
     with hooks((500, {}), (429, {"Retry-After": "1"}), (204, {})) as server:
         outputs = started(webhook(server.url, spool=tmp_path / "spool"))
@@ -125,6 +204,26 @@ def test_a_receiver_that_answers_and_takes_nothing_is_told_at_once_and_once() ->
     assert told[1:] == [("output-goes-on", f"webhook {server.url}: goes on, no lines lost")]
     assert len(server.refused) == 3
     assert outputs.lost == 0
+
+
+def test_an_output_whose_receiver_answers_and_takes_nothing_is_down_until_it_takes_what_waits() -> None:
+    with hooks((403, {}), (403, {}), (204, {})) as server:
+        outputs = started(webhook(server.url, batch_s=0.3))
+        wait_until(lambda: outputs.states()[0].up)
+        outputs.write(lines(1))
+        wait_until(lambda: bool(server.refused) and not outputs.states()[0].up)
+        told = set()
+
+        def is_taken() -> bool:
+            state = outputs.states()[0]
+            if not server.taken:
+                told.add(state.up)
+            return bool(server.taken)
+
+        wait_until(is_taken)
+        assert told == {False}
+        wait_until(lambda: outputs.states()[0].up)
+        outputs.close(LONG_S)
 
 
 def test_an_alert_that_a_receiver_never_takes_costs_no_other() -> None:
@@ -194,6 +293,18 @@ def test_a_receiver_that_drips_its_answer_is_cut_off(monkeypatch: pytest.MonkeyP
         WebhookCourier(f"http://127.0.0.1:{server.getsockname()[1]}", {}, None).send(b"{}")
     assert time.monotonic() - began_s < 15
     server.close()
+
+
+def test_a_receiver_that_answers_slowly_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.outputs.webhook.CONNECT_S", 0.2)
+    monkeypatch.setattr("sensor.outputs.mail.CONNECT_S", 0.2)
+    with hooks() as server, postbox() as box:
+        server.think_s = box.think_s = 0.6
+        outputs = started(webhook(server.url), mail(box.port))
+        outputs.write(lines(1))
+        wait_until(lambda: [state.written for state in outputs.states()] == [1, 1])
+        outputs.close(LONG_S)
+    assert (len(server.taken), len(box.taken), outputs.lost) == (1, 1, 0)
 
 
 @contextmanager
@@ -327,13 +438,15 @@ def test_hostile_text_stays_text_in_a_webhook_by_a_template(tmp_path: Path) -> N
     ("text", "words"),
     [
         ('{"text": "${nosuch}"}', "nosuch"),
-        ('{"text": ${text}}', "line 1"),
+        ('{"text": ${text}}', "no JSON"),
+        ('{"first": ${first}}', "no JSON"),
+        ('{"records": "${alerts}"}', "no JSON"),
         ('{"text": "costs $ 5"}', "without a name"),
         ("plain", "no JSON"),
     ],
 )
 def test_a_template_that_cannot_work_stops_the_start(text: str, words: str, tmp_path: Path) -> None:
-    (tmp_path / "t.json").write_text(text if words != "line 1" else '{"text": ${text} x}')
+    (tmp_path / "t.json").write_text(text)
     with pytest.raises(ConfigError, match=words):
         started(webhook("http://127.0.0.1:9", template=tmp_path / "t.json"))
 
