@@ -108,7 +108,8 @@ def report(
     notes = site_notes(loaded)
     from sensor.report.recent import Since
 
-    back = Since() if since is None else Since(since, time.time_ns() - round(duration_s(since, "--since") * 1e9))
+    now_ns = time.time_ns()
+    back = Since() if since is None else Since(since, now_ns - round(duration_s(since, "--since") * 1e9), now_ns)
     names = _names(inputs, loaded, back)
     many = None
     if fleet is not None:
@@ -121,10 +122,10 @@ def report(
 
     if output is None:  # told after what is wrong with the inputs: who names a table looks for another command
         if "-" not in names:
-            Inputs(names, lines=many is not None)
+            Inputs(names, lines=many is not None or not inputs)
         raise typer.BadParameter("found no page to write, expected -o X.html")
     refuse_unwritable(output, names)
-    found = Inputs(names, lines=many is not None)
+    found = Inputs(names, lines=many is not None or not inputs)  # its own are lines, whatever they begin with
     if found.kind == "captures":
         if back.words or fleet is not None:
             option = "--since" if back.words else "--fleet"
@@ -206,6 +207,7 @@ def _of_alerts(
         command=command_of(named, None, site, since.words, path),
         site=site,
         since=since.words,
+        until_ns=since.until_ns,
     )
     stats = digest.stats
     starts = [moment for moment in (digest.first_ns, stats.first_ns) if moment]

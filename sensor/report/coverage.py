@@ -3,7 +3,7 @@
 It knows counts only. In a file of several runs the counts begin anew with each; they are added up.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +17,8 @@ from sensor.progress.progress import Progress
 from sensor.run.run import Run
 
 HOSTS_KEPT = 1_000_000
+RUNS_KEPT = 1024
+_Run = tuple[str, str | None]  # a sensor's name, and which run of it, None where its lines do not say
 _ADDED = (
     "received", "metered", "filtered", "shed", "dropped", "flows", "evicted", "late", "clock_jumps", "tunnelled",
     "split_sessions", "lost_lines",
@@ -43,47 +45,72 @@ class Coverage:
         return sum(self.counts.undecoded.values()) + self.counts.shed + self.counts.dropped
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a run has counted."""
+
+    before: Progress | None  # by the time from which it is asked for, None for nothing
+    total: Progress
+
+    @property
+    def since(self) -> Progress:
+        """The same since that time."""
+        return self.total if self.before is None else _less(self.total, self.before)
+
+
 @dataclass(slots=True)
 class StatsCounts:
-    """Lines of statistics, added up over runs. A run ends where its sensor's count of packets falls back."""
+    """Lines of statistics, added up over runs, each of which they name; in older lines a run ends where counts fall."""
 
     first_ns: int = 0  # wall clock of the first line, 0 before it
     last_ns: int = 0  # wall clock of the latest line
     runs: int = 0  # runs of sensors
-    _ended: list[Progress] = field(default_factory=list)  # totals of runs that have ended
-    _current: dict[str, Progress] = field(default_factory=dict)  # totals of each sensor's latest run, by its name
-    _before: dict[str, Progress] = field(default_factory=dict)  # what was counted before, of runs that go on
+    _ended: Progress | None = None  # what runs have counted that are told of no more
+    _current: OrderedDict[_Run, _Counted] = field(default_factory=OrderedDict)  # the latest to be told of at the end
+    _before: OrderedDict[_Run, Progress] = field(
+        default_factory=OrderedDict
+    )  # totals before the time that is asked for
 
     def pass_over(self, record: StatsRecord) -> None:
         """Take in a line of before the time that is asked for: what it counts is not counted again."""
-        name = record.observer.name
-        if name in self._before or len(self._before) < 1024:
-            self._before[name] = record.progress
+        run = _run_of(record)
+        self._before[run] = record.progress
+        self._before.move_to_end(run)
+        if len(self._before) > RUNS_KEPT:
+            self._before.popitem(last=False)
 
     def add(self, record: StatsRecord) -> None:
-        """Take in a line."""
+        """Take in a line, which may come twice."""
         self.first_ns = min(self.first_ns or record.time_ns, record.time_ns)
         self.last_ns = max(self.last_ns, record.time_ns)
-        before = self._current.get(record.observer.name)
-        if before is not None and record.progress.received < before.received:
-            self._ended = [_sum([*self._ended, before])] if len(self._ended) > 64 else [*self._ended, before]
+        run, total = _run_of(record), record.progress
+        counted = self._current.pop(run, None)
+        if counted is None:
             self.runs += 1
-        elif before is None:
+            before = self._before.pop(run, None)
+            goes_on = before is not None and before.received <= total.received
+            counted = _Counted(before if goes_on else None, total)
+        elif total.received >= counted.total.received:
+            counted = replace(counted, total=total)
+        elif record.observer.run is None:
             self.runs += 1
-            self._begin(record)
-        if before is not None or len(self._current) < 1024:
-            self._current[record.observer.name] = record.progress
+            self._end(counted)
+            counted = _Counted(None, total)
+        self._current[run] = counted
+        if len(self._current) > RUNS_KEPT:
+            self._end(self._current.popitem(last=False)[1])
 
     def total(self) -> Progress | None:
         """The counts of all runs, None without any line."""
-        every = [*self._ended, *self._current.values()]
-        return _less(_sum(every), _sum(list(self._before.values()))) if every else None
+        every = [counted.since for counted in self._current.values()]
+        return _sum(every if self._ended is None else [self._ended, *every]) if every else None
 
-    def _begin(self, record: StatsRecord) -> None:
-        """Forget what was counted before by a run that has ended since."""
-        counted = self._before.get(record.observer.name)
-        if counted is not None and record.progress.received < counted.received:
-            del self._before[record.observer.name]
+    def _end(self, counted: _Counted) -> None:
+        self._ended = _sum([*([] if self._ended is None else [self._ended]), counted.since])
+
+
+def _run_of(record: StatsRecord) -> _Run:
+    return record.observer.name, record.observer.run
 
 
 def _less(total: Progress, before: Progress) -> Progress:

@@ -27,6 +27,7 @@ class Since:
 
     words: str = ""  # as it was asked for, such as `24h`; "" for everything
     time_ns: int = 0  # the moment
+    until_ns: int = 0  # from which it goes back, now
 
 
 def own_files(config: Config, since_ns: int) -> list[Path]:

@@ -37,6 +37,7 @@ class ReportSubject:
     decapsulated: bool = False  # whether tunnels were looked into
     site: str | None = None  # file of the site's notes, None without any
     since: str = ""  # how far back the page goes, as it was asked for; "" for everything
+    until_ns: int = 0  # the moment from which it goes back so far; 0 without that
     problems: tuple[str, ...] = ()  # one line for each capture that could not be read to its end
 
 

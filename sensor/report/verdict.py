@@ -2,13 +2,14 @@
 
 from sensor.alerts.reading import ReadErrors
 from sensor.alerts.spread import counted, span_in_words
-from sensor.alerts.words import severity_word
+from sensor.alerts.words import moment, severity_word
 from sensor.report.coverage import Coverage
 from sensor.report.digest import Digest
 from sensor.report.subject import ReportSubject
 from sensor.report.words import share, targets
 
 UNSEEN_SHARE = 0.01  # of the packets: above it the verdict is qualified
+SILENT_NS = 2 * 3600 * 10**9  # from a sensor's latest line to the page: twice the longest time between two accounts
 
 
 def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
@@ -17,6 +18,8 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
     if not len(digest):
         if coverage.counts is not None and not coverage.counts.received:
             return "No packet was read: this says nothing of the network."
+        if subject.since and not (digest.records or digest.passed_over):
+            return f"The sensor told nothing in the last {subject.since}: this says nothing of the network."
         if digest.muted:
             return (
                 f"No alert but {len(digest.muted):,} that notes of the site mute{f', in {amount}' if amount else ''}."
@@ -53,6 +56,8 @@ def cautions(coverage: Coverage, subject: ReportSubject, errors: ReadErrors, rec
     left_out = sum(errors.left_out.values())
     if left_out:
         found.append(f"{counted(left_out, 'line')} of the input could not be read; {records:,} were.")
+    if subject.until_ns and coverage.end_ns and subject.until_ns - coverage.end_ns > SILENT_NS:
+        found.append(f"The latest line is of {moment(coverage.end_ns)}: what came after it is not known.")
     problems = (*subject.problems, *errors.damage)
     if problems:
         found.append(f"The input was not read to its end: {problems[0]}")

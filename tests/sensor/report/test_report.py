@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -20,7 +19,6 @@ import pytest
 from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.glosses import GLOSSES
-from sensor.alerts.kinds import timestamp
 from tests.support.alerts import SPREAD, an_alert
 from tests.support.command import DEMO, Result, flowvigil
 
@@ -212,42 +210,6 @@ def test_statistics_of_two_runs_are_added_up(tmp_path: Path) -> None:
     assert "37 packets of tunnels (mirrored traffic?), which were judged from outside" in text
     assert "45 alerts closed early: more were open than may be (episodes.capacity_hosts)." in text
     assert "before as a whole: 5 rows of it gave way to others (episodes.capacity_hosts)." in text
-
-
-def recent(hours: float, **fields: object) -> bytes:
-    moment = time.time_ns() - round(hours * 3.6e12)
-    return alert_line(an_alert(time_ns=moment, start_ns=moment, end_ns=moment, **fields))
-
-
-def account(hours: float, received: int) -> bytes:
-    moment = timestamp(time.time_ns() - round(hours * 3.6e12))
-    own = {"schema": "stats/1", "received": received, "metered": received, "undecoded": {"not IP": received // 10}}
-    return json.dumps({"@timestamp": moment, "observer": {"name": "gw"}, "flowvigil": own}).encode() + b"\n"
-
-
-def test_a_page_of_the_last_hours_tells_of_them_alone(tmp_path: Path) -> None:
-    log = tmp_path / "alerts.jsonl"
-    old, new = recent(30, id="OLD" + "A" * 23), recent(2, id="NEW" + "A" * 23)
-    log.write_bytes(account(31, 400) + old + account(25, 1000) + account(23, 1500) + new + account(1, 4000))
-    result = flowvigil("report", log, "--since", "24h", "-o", tmp_path / "x.html")
-    html = (tmp_path / "x.html").read_text(encoding="utf-8")
-    text = Outline(html).text
-    assert result.code == 0
-    assert "NEWAAA" in text
-    assert "OLDAAA" not in text
-    assert "Packets3,000" in text  # of the run that goes on, what it had counted a day ago is not counted again
-    assert "Not decoded300" in text
-    assert "Asked forthe last 24h" in text
-    assert "--since 24h" in text
-
-
-def test_a_run_that_began_within_the_last_hours_is_counted_whole(tmp_path: Path) -> None:
-    log = tmp_path / "alerts.jsonl"
-    log.write_bytes(account(25, 1000) + account(23, 50) + account(1, 700))
-    assert flowvigil("report", log, "--since", "1d", "-o", tmp_path / "x.html").code == 0
-    text = Outline((tmp_path / "x.html").read_text(encoding="utf-8")).text
-    assert "Packets700" in text
-    assert "No alert of the last 1d in 700 packets" in text
 
 
 @pytest.mark.parametrize(
