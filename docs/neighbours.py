@@ -53,9 +53,9 @@ def template() -> Mapping:
 
 
 def pipeline() -> Mapping:
-    """The ingest pipeline: an id of its own for each line, so that one that comes twice is kept once."""
+    """The ingest pipeline: an id of its own for each line of an alert, so that one that comes twice is kept once."""
     return {
-        "description": f"Records of flowvigil: one document a line, however often it comes. {NOT_RUN}",
+        "description": f"Records of flowvigil: an alert's line is one document, however often it comes. {NOT_RUN}",
         "processors": [
             {
                 "set": {
@@ -136,7 +136,7 @@ def wazuh_rules() -> str:
     """Rules for alerts: one for each technique, with its ATT&CK id, and for what the sensor says of itself."""
     numbers = {technique.id: place for place, technique in enumerate(sorted(TECHNIQUES, key=_by_id), FIRST_TECHNIQUE)}
     rules = [
-        _rule(0, 0, "a record", "<decoded_as>flowvigil</decoded_as>"),
+        _rule(0, 0, "a record", "<decoded_as>json</decoded_as>", _field("event.dataset", r"^flowvigil\.")),
         _rule(1, 3, "the sensor says $(flowvigil.message)", *_when(0, "event.dataset", r"^flowvigil\.(sensor|drift)$")),
         _rule(
             2, 4, "$(message)", *_when(0, "event.dataset", r"^flowvigil\.alert$"), _field("event.action", "^opened$")

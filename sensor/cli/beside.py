@@ -8,6 +8,7 @@ import runpy
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from sensor.process.children import end_with_parent
@@ -24,7 +25,8 @@ def main(words: Sequence[str]) -> None:
     """Run a command as the child of the process whose id stands before it."""
     end_with_parent(int(words[0]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    with suppress(OSError):  # a service manager may keep priorities to itself
+        os.nice(NICENESS)
     sys.argv[1:] = words[1:]
     runpy.run_module("sensor", run_name="__main__", alter_sys=True)
 

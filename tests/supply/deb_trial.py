@@ -17,6 +17,7 @@ from tests.supply.environments import ROOT
 
 NEEDED: Final = (PYTHON, "libpcap0.8")  # of the package, which dpkg alone does not fetch
 LEFT: Final = ("usr/lib/flowvigil", "usr/bin/flowvigil", "etc/flowvigil", "etc/default/flowvigil", "var/log/flowvigil",
+               "var/lib/flowvigil",
                "var/cache/flowvigil", "lib/systemd/system/flowvigil.service")  # fmt: skip
 AS_SERVICE: Final = ("setpriv", "--reuid=flowvigil", "--regid=flowvigil", "--clear-groups", "env", "-i",
                      "PATH=/usr/bin:/bin", "CACHE_DIRECTORY=/var/cache/flowvigil")  # fmt: skip

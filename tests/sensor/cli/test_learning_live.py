@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -212,3 +213,17 @@ def test_a_capture_that_ends_unasked_was_not_heard_for_long_enough(
     monkeypatch.setattr("sensor.cli.learning_live.refuse_output", lambda _output, _user: None)
     monkeypatch.setattr("sensor.process.privileges.single_threaded_libraries", lambda: None)
     assert _heard(site, "lo", quiet=True) == code
+
+
+def test_who_fits_beside_a_run_does_so_where_priorities_are_not_his_to_lower() -> None:
+    """As in a service whose manager refuses the system call."""
+    program = (
+        "import os\n"
+        "def refused(_by): raise PermissionError(1, 'Operation not permitted')\n"
+        "os.nice = refused\n"
+        "from sensor.cli import beside\n"
+        "beside.main([str(os.getppid()), '--version'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("flowvigil ")

@@ -20,8 +20,10 @@ import pytest
 
 from docs.neighbours import DASHBOARD, ECS_TYPES, EXAMPLES, PIPELINE, TEMPLATE, files
 from sensor.alerts.alert_record import alert_document, alert_line
+from sensor.alerts.formats.native import native_line
 from sensor.alerts.techniques import TECHNIQUES, severity_of
 from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.syslog import counted, syslog_message
 from sensor.progress.latest import Latest
 from sensor.progress.progress import DriftState, InterfaceState, KeptPackets, LoggedFlows, OutputState, Progress
 from sensor.progress.prometheus import PrometheusCollector
@@ -40,7 +42,7 @@ NOT_RUN = {"evebox.yaml", "filebeat.yml", "fluent-bit.yaml", "vector.yaml",
            "wazuh/flowvigil_rules.xml"}  # fmt: skip
 RUN = {"ansible-fleet.yaml",
        "prometheus/flowvigil.rules.yml", "prometheus/flowvigil.test.yml", "prometheus/prometheus.yml", "rsyslog.conf",
-       "rsyslog-fleet.conf", "syslog-ng.conf"}  # fmt: skip
+       "rsyslog-fleet.conf", "syslog-ng.conf", "flowvigil-outputs.conf"}  # fmt: skip
 OURS = {"outputs.yaml", "chat.json"}
 # Fields of ECS by their type, as its published lists have them (1.2 and 8.12, of threat the reference of 1.8). What
 # ECS 9 changed in them could not be looked up.
@@ -247,6 +249,7 @@ def matching(document: dict[str, Any]) -> ET.Element:
     """The rule that Wazuh ends with: from the top down, of the rules below one those of level 0 first."""
     rules = wazuh_rules()
     (here,) = [rule for rule in rules if rule.find("decoded_as") is not None]
+    assert holds(here, document)
     while True:
         below = [rule for rule in rules if rule.findtext("if_sid") == here.get("id")]
         below.sort(key=lambda rule: rule.get("level") != "0")
@@ -297,6 +300,15 @@ def test_wazuh_knows_our_lines_by_their_beginning() -> None:
     assert not re.search(str(decoder.findtext("prematch")), '{"@timestamp":"x","event":{"dataset":"other"}}')
 
 
+def test_wazuh_asks_for_the_decoder_that_takes_our_lines_there() -> None:
+    text = (EXAMPLES / "wazuh" / "flowvigil_decoders.xml").read_text()
+    (asked,) = [rule for rule in wazuh_rules() if rule.find("decoded_as") is not None]
+    # Its own, which comes before those of users and takes every line that begins as an object of JSON does.
+    assert asked.findtext("decoded_as") == "json"
+    assert ET.fromstring(text[text.index("<decoder") :]).get("name") == "json"  # noqa: S314
+    assert not holds(asked, {"event": {"dataset": "other.alert"}})
+
+
 def splunk(name: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -320,6 +332,22 @@ def test_splunk_finds_time_kind_and_json_in_our_lines() -> None:
     ):
         assert re.sub(expression, "", header + line) == line
     assert int(settings["TRUNCATE"]) >= 8192 + 255
+
+
+def test_splunk_tells_events_of_a_stream_of_syslog_apart() -> None:
+    settings = splunk("props.conf")["flowvigil"]
+    line = alert_line(an_alert()).decode().rstrip()
+    document = json.loads(line)
+    stream = b"".join(counted(syslog_message(document, native_line, 16)) for _ in range(3)).decode()
+    for events in (stream, f"{line}\n{line}\n{line}\n"):
+        told, at = [], 0
+        for found in re.finditer(settings["LINE_BREAKER"], events):
+            group = next(number for number in range(1, found.re.groups + 1) if found[number] is not None)
+            told.append(events[at : found.start(group)])
+            at = found.end(group)
+        _, expression, _, _ = settings["SEDCMD-syslog"].split("/")
+        told = [re.sub(expression, "", event) for event in (*told, events[at:]) if event]
+        assert told == [line] * 3
 
 
 def test_splunk_finds_every_field_that_it_is_told_of() -> None:

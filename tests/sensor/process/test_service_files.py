@@ -24,6 +24,7 @@ from tests.support.alerts import an_alert
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SERVICE, ROTATION, GATEWAY = CONFIGS / "flowvigil.service", CONFIGS / "flowvigil.logrotate", CONFIGS / "gateway.yaml"
+DROP_IN = CONFIGS / "examples" / "flowvigil-outputs.conf"
 REPORT, TIMER = CONFIGS / "flowvigil-report.service", CONFIGS / "flowvigil-report.timer"
 LOGS, SETTINGS = Path("/var/log"), "/etc/flowvigil/flowvigil.yaml"
 EXPOSURE = 20  # in tenths
@@ -66,7 +67,11 @@ def startable(tmp_path: Path) -> Path:
 
 
 @analyzed
-def test_the_service_manager_finds_nothing_wrong_with_the_service(startable: Path) -> None:
+def test_the_service_manager_finds_nothing_wrong_with_the_service_and_its_drop_in(
+    startable: Path, tmp_path: Path
+) -> None:
+    (tmp_path / f"{SERVICE.name}.d").mkdir()
+    shutil.copy(DROP_IN, tmp_path / f"{SERVICE.name}.d" / "outputs.conf")
     verified = run("systemd-analyze", "verify", "--man=no", startable)
     # of other services of this machine it may find what it likes
     assert [line for line in verified.stderr.splitlines() if SERVICE.name in line] == []
@@ -110,7 +115,7 @@ def test_the_daily_page_is_made_by_its_service_from_todays_and_rotated_alerts(tm
     logs, pages = tmp_path / "logs", tmp_path / "flowvigil-reports"
     logs.mkdir()
     pages.mkdir()
-    told = {"alerts.jsonl": 1, "alerts.jsonl.1": 20, "alerts.jsonl.2": 30}  # hours ago
+    told = {"alerts.jsonl": 1, "alerts.jsonl.1": 20, "alerts.jsonl.2": 30, "alerts.jsonl.3": 60}  # hours ago
     for name, hours in told.items():
         moment = now - hours * HOUR_NS
         (logs / name).write_bytes(
@@ -118,17 +123,37 @@ def test_the_daily_page_is_made_by_its_service_from_todays_and_rotated_alerts(tm
         )
         os.utime(logs / name, ns=(moment, moment))
     (tmp_path / "settings.yaml").write_text(f"output:\n  file: {logs / 'alerts.jsonl'}\n")
-    (command,) = re.findall(r"^ExecStart=(.*)$", REPORT.read_text(), re.MULTILINE)
-    program = Path(sys.executable).with_name("flowvigil")
-    here = {"/opt/flowvigil/bin/flowvigil": program, SETTINGS: tmp_path / "settings.yaml", "%S": tmp_path, "%%": "%"}
-    for found, instead in here.items():
-        assert found in command
-        command = command.replace(found, str(instead))
-    made = run(*shlex.split(command))
+    make, _, look = commands_of_the_page(tmp_path)
+    made = run(*make)
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     (page,) = pages.iterdir()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d\.html", page.name)
-    assert {hours: f"H{hours:025}" in page.read_text() for hours in told.values()} == {1: True, 20: True, 30: False}
+    assert told_in(page, told) == {1: True, 20: True, 30: False, 60: False}
+    assert run(*look).returncode == 0
+    page.unlink()
+    earlier = page.with_name("2026-01-01.html")
+    earlier.touch()
+    os.utime(earlier, ns=(now - 31 * HOUR_NS, now - 31 * HOUR_NS))
+    assert run(*look).returncode != 0  # no page was made
+    assert run(*make).returncode == 0
+    assert told_in(page, told) == {1: True, 20: True, 30: True, 60: False}
+
+
+def commands_of_the_page(directory: Path) -> list[list[str]]:
+    """What the service of the page starts, with the places of this machine."""
+    program = Path(sys.executable).with_name("flowvigil")
+    here = {"/opt/flowvigil/bin/flowvigil": program, SETTINGS: directory / "settings.yaml", "%S": directory, "%%": "%",
+            "$$": "$"}  # fmt: skip
+    text = REPORT.read_text()
+    for found, instead in here.items():
+        assert found in text
+        text = text.replace(found, str(instead))
+    return [shlex.split(command) for command in re.findall(r"^ExecStart(?:Post)?=(.*)$", text, re.MULTILINE)]
+
+
+def told_in(page: Path, told: dict[str, int]) -> dict[int, bool]:
+    """Which of the alerts, by their hours, a page tells."""
+    return {hours: f"H{hours:025}" in page.read_text() for hours in told.values()}
 
 
 def test_the_page_of_the_day_is_read_and_kept_where_its_service_may() -> None:
@@ -138,12 +163,18 @@ def test_the_page_of_the_day_is_read_and_kept_where_its_service_may() -> None:
     assert values["LogsDirectory"] == setting("LogsDirectory")
     assert f"%S/{values['StateDirectory']}/" in values["ExecStart"]
     assert f"%S/{values['StateDirectory']}/" in values["ExecStartPost"]
+    assert "FixedRandomDelay=yes" in TIMER.read_text()  # else days are shorter or longer
 
 
 def test_only_what_gets_better_by_itself_is_tried_again() -> None:
     never = {int(code) for code in setting("RestartPreventExitStatus").split()}
     assert never == {USAGE, CONFIG, MODEL}
     assert not never & {INTERNAL, CAPTURE, OUTPUT}
+
+
+def test_spools_of_the_examples_are_where_the_service_may_write() -> None:
+    spools = re.findall(r"^ +spool: (.*)$", (CONFIGS / "examples" / "outputs.yaml").read_text(), re.MULTILINE)
+    assert {Path(spool).parent for spool in spools} == {Path("/var/lib") / setting("StateDirectory")}
 
 
 def test_errors_of_the_service_reach_the_journal_though_its_alerts_do_not() -> None:
@@ -157,9 +188,10 @@ def test_the_gateways_settings_hold_and_keep_alerts_where_the_service_may_write_
     assert file is not None
     assert file.parent == LOGS / setting("LogsDirectory")
     assert config.attach.socket == Path("/run") / setting("RuntimeDirectory") / "attach.sock"
-    pattern = re.findall(r"^(/\S+) \{$", ROTATION.read_text(), re.MULTILINE)
-    assert len(pattern) == 1
-    assert fnmatch(str(file), pattern[0])
+    (patterns,) = re.findall(r"^(/.+) \{$", ROTATION.read_text(), re.MULTILINE)
+    (eve,) = re.findall(r"^ +path: (.*/eve.json)$", (CONFIGS / "examples" / "outputs.yaml").read_text(), re.MULTILINE)
+    for written in (str(file), eve):
+        assert any(fnmatch(written, pattern) for pattern in patterns.split()), written
 
 
 def test_metrics_are_served_from_an_address_that_the_service_may_use() -> None:
