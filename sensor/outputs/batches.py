@@ -69,6 +69,7 @@ class BatchTransport:
     ) -> None:
         """clock: monotonic, seconds."""
         self._courier, self._compose, self._pace, self._clock = courier, compose, pace, clock
+        self._distance_s = HOUR_S / pace.per_hour  # of bodies
         self._collected: deque[bytes] = deque()
         self._since_s = 0.0  # when the oldest of them came
         self._taken = 0  # of the receiver, not told of yet
@@ -141,6 +142,7 @@ class BatchTransport:
             self._at_most = max(1, count // 2)
             if count == 1:
                 self._drop(1)
+                self._next_s = self._clock() + self._distance_s
                 raise MessageRefusedError(str(error)) from error
             return
         except OSError as error:
@@ -152,13 +154,13 @@ class BatchTransport:
         self._at_most = min(MOST_COLLECTED, max(1, self._at_most) * 2)
         self._drop(count)
         self._taken += count
-        self._next_s = self._clock() + HOUR_S / self._pace.per_hour
+        self._next_s = self._clock() + self._distance_s
         self._since_s = self._clock()
 
     def _put_off(self) -> None:
         """Leave a receiver alone that has failed: it may have taken the body, and would get it again and again."""
         pause_s = FIRST_PAUSE_S * 2 ** min(self._failed, 10)
-        self._next_s = self._clock() + min(pause_s, HOUR_S / self._pace.per_hour)
+        self._next_s = self._clock() + min(pause_s, self._distance_s)
         self._failed += 1
 
     def _drop(self, count: int) -> None:

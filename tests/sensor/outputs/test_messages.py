@@ -20,6 +20,7 @@ from sensor.outputs.batches import AskedToWaitError, BatchTransport, BodyRefused
 from sensor.outputs.mail import MailCourier, MailServer
 from sensor.outputs.messages import mail_body
 from sensor.outputs.outputs import Outputs, prepared_outputs
+from sensor.outputs.transport import MessageRefusedError
 from sensor.outputs.webhook import WebhookCourier, cut_off_after
 from sensor.settings.outputs import MailEntry, OutputEntry, WebhookEntry
 from tests.support.alerts import an_alert
@@ -139,6 +140,27 @@ def test_a_receiver_that_fails_gets_a_body_again_no_oftener_than_agreed() -> Non
                 tried_at.append(second)
                 transport.break_off()
     assert tried_at == [0, 5, 15, 35, 75, 135, 195, 255]
+
+
+def test_alerts_that_a_receiver_refuses_one_by_one_are_lost_no_faster_than_they_would_be_told() -> None:
+    with hooks((400, {})) as server:
+        now = [0.0]
+        transport = BatchTransport(
+            WebhookCourier(server.url, {}, None),
+            lambda messages: (b",".join(messages), len(messages)),
+            Pace(0.0, 60),
+            lambda: now[0],
+        )
+        transport.offer([b"1"] * 8)
+        lost_at = []
+        for second in range(200):
+            now[0] = float(second)
+            try:
+                transport.flush(0.0)
+            except MessageRefusedError:
+                lost_at.append(second)
+    assert lost_at == [3, 63, 123, 183]
+    assert len(server.refused) == 7  # the first three looked for the one that is refused
 
 
 def test_what_waits_for_a_receiver_that_fails_stays_in_the_queue_that_has_a_bound() -> None:

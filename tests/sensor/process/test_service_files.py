@@ -130,10 +130,10 @@ def test_the_daily_page_is_made_by_its_service_from_todays_and_rotated_alerts(tm
     assert re.fullmatch(r"\d{4}-\d\d-\d\d\.html", page.name)
     assert told_in(page, told) == {1: True, 20: True, 30: False, 60: False}
     assert run(*look).returncode == 0
-    page.unlink()
     earlier = page.with_name("2026-01-01.html")
     earlier.touch()
-    os.utime(earlier, ns=(now - 31 * HOUR_NS, now - 31 * HOUR_NS))
+    for old, hours in ((page, 3), (earlier, 31)):
+        os.utime(old, ns=(now - hours * HOUR_NS, now - hours * HOUR_NS))
     assert run(*look).returncode != 0  # no page was made
     assert run(*make).returncode == 0
     assert told_in(page, told) == {1: True, 20: True, 30: True, 60: False}
