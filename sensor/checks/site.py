@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from sensor.alerts.spread import counted
@@ -22,13 +23,13 @@ def site(context: CheckContext) -> Observation:
     notes = read_notes(path)
     counts = ((len(notes.assets), "asset"), (len(notes.rules), "rule"), (len(notes.marks), "mark"))
     found = f"{path}: {', '.join(counted(count, what) for count, what in counts)}"
-    odd = [f"{path}, {words}" for words in oddities(notes, time.time_ns())]
+    odd = oddities(notes, time.time_ns())
+    told = [f"{path}, {words}" for words in islice(odd, SHOWN)]
+    if more := sum(1 for _ in odd):  # of thousands of rules millions of pairs may overlap
+        told.append(f"and {more:,} more")
     if why := without_privileges(context, partial(_cannot_read, path)):
-        odd.append(f"SIGHUP will take over no changes, as without its privileges the sensor cannot read it: {why}")
-    if not odd:
-        return Observation(found)
-    more = [f"and {len(odd) - SHOWN:,} more"] if len(odd) > SHOWN else []
-    return Observation(found, CheckStatus.WARNING, (*odd[:SHOWN], *more))
+        told.append(f"SIGHUP will take over no changes, as without its privileges the sensor cannot read it: {why}")
+    return Observation(found, CheckStatus.WARNING if told else CheckStatus.OK, tuple(told))
 
 
 def _cannot_read(path: Path) -> str:

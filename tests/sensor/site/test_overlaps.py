@@ -1,6 +1,10 @@
 """Rules that are valid and odd: expired, covered by another, overlapping; each told with both lines."""
 
+from ipaddress import IPv4Network, ip_network
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sensor.site.file import notes_of_text
 from sensor.site.overlaps import oddities
@@ -63,3 +67,33 @@ def test_rules_that_share_some_alerts_overlap() -> None:
     assert " overlaps line 2 (10.0.0.0/24 -> any, scan)" in line
     (line,) = told("source: 10.0.0.1", "destination: 10.0.0.2")
     assert " overlaps line 2 (10.0.0.1 -> any)" in line
+
+
+NETWORKS = st.tuples(st.integers(0, 15), st.integers(26, 32)).map(
+    lambda at: ip_network((0x0A000000 + 16 * at[0], at[1]), strict=False)
+)
+PARTIES = st.lists(NETWORKS, min_size=1, max_size=5)
+
+
+@given(PARTIES, PARTIES)
+def test_rules_of_several_networks_overlap_and_cover_as_their_addresses_do(
+    one: list[IPv4Network], other: list[IPv4Network]
+) -> None:
+    addresses = [{address for network in networks for address in network} for networks in (one, other)]
+    found = told(*(f"source: [{', '.join(map(str, networks))}]" for networks in (one, other)))
+    if not addresses[0] & addresses[1]:
+        assert not found
+    elif addresses[1] <= addresses[0]:
+        assert " never applies: " in found[0]
+    elif addresses[0] <= addresses[1]:
+        assert " which is not needed" in found[0]
+    else:
+        assert " overlaps " in found[0]
+
+
+def test_rules_of_more_networks_than_can_be_compared_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.site.overlaps.MOST_STEPS", 20)
+    found = told(*(f"source: 10.0.{number}.0/24" for number in range(9)))
+    assert found == [
+        "line 5: rule 10.0.3.0/24 -> any and those after it are not compared with others: they name too many networks"
+    ]
