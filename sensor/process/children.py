@@ -35,6 +35,8 @@ class Child:
         parent = os.getpid()
         self._how: str | None = None  # it has ended, None while it runs
         self._stopped_since: float | None = None
+        if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:  # as whoever started this process had it
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else the system tells nobody how a child ended
         with _signals_held():
             self.pid = os.fork()
             if not self.pid:
