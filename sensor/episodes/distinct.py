@@ -5,6 +5,8 @@ episodes together share one budget of such values, so that their memory is bound
 it is, the fewer a single one may have (dynamic thresholds, Choudhury and Hahne 1998), and the largest stop first.
 """
 
+from collections import OrderedDict
+
 from flows.batch import DST_PORT, END_REASON, REPORT, SNAPSHOT, SRC_HIGH, START_NS
 
 DISTINCT_LIMIT = 4096  # values in one set at most
@@ -33,16 +35,19 @@ class DistinctBudget:
 
 
 class RunningFlows:
-    """Flows of an episode whose reports go on, so that each is counted once."""
+    """Flows of an episode whose reports may go on, so that each is counted once.
+
+    Of a flow that was reported when it closed nothing more comes as a rule, so those reported longest ago give way.
+    """
 
     __slots__ = ("_budget", "_keys")
 
     def __init__(self, budget: DistinctBudget) -> None:
         self._budget = budget
-        self._keys: set[tuple[int, ...]] | None = None  # most episodes have none
+        self._keys: OrderedDict[tuple[int, ...], None] | None = None  # most episodes have none
 
     def __len__(self) -> int:
-        """Flows that are known to go on."""
+        """Flows that are known."""
         return len(self._keys) if self._keys else 0
 
     def seen_before(self, identity: list[int]) -> bool:
@@ -52,15 +57,16 @@ class RunningFlows:
             return False
         key = (identity[START_NS], *identity[SRC_HIGH : DST_PORT + 1])
         if self._keys is None:
-            self._keys = set()
-        if key in self._keys:
-            if not snapshot:
-                self._keys.remove(key)
-                self._budget.free += 1
-            return True
-        if snapshot and self._budget.admits(len(self._keys)):
-            self._keys.add(key)
-        return False
+            self._keys = OrderedDict()
+        known = key in self._keys
+        if known:
+            del self._keys[key]
+            self._budget.free += 1
+        if snapshot:
+            if not self._budget.admits(len(self._keys)):
+                self._keys.popitem(last=False)
+            self._keys[key] = None
+        return known
 
     def clear(self) -> None:
         """Forget them, and give back what they took of the budget."""

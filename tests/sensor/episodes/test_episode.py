@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from flows.batch import DST_HIGH, DST_LOW, DST_PORT, END_REASON, PROTOCOL, SNAPSHOT, SRC_LOW, SRC_PORT, START_NS
+from flows.batch import DST_HIGH, DST_LOW, DST_PORT, END_REASON, PROTOCOL, REPORT, SNAPSHOT, SRC_LOW, SRC_PORT, START_NS
 from sensor.episodes.distinct import DISTINCT_LIMIT, DistinctBudget
 from sensor.episodes.episode import Episode, FlaggedFlow
 from tests.support.episodes import Flow, episodes, judged, scan, unusual
@@ -39,6 +39,19 @@ def test_one_episode_counts_exactly_up_to_its_limit_and_then_knows_that_there_ar
     assert not episode.targets_more
     episode.add(a_flow(DISTINCT_LIMIT + 1), 1)
     assert (len(episode.targets), episode.targets_more, episode.ports_more) == (DISTINCT_LIMIT, True, False)
+
+
+def test_a_flow_that_is_told_again_is_counted_once_after_however_many_that_closed() -> None:
+    episode = an_episode(DistinctBudget())
+    for number in range(1, DISTINCT_LIMIT + 11):
+        episode.add(a_flow(number, snapshot=True), number)  # told when it closed, and then no more
+    for _ in range(3):
+        episode.add(a_flow(DISTINCT_LIMIT + 11, snapshot=True), 1)
+    ended = a_flow(DISTINCT_LIMIT + 11)
+    ended.identity[REPORT] = 3
+    episode.add(ended, 1)
+    assert episode.flows == DISTINCT_LIMIT + 11
+    assert len(episode.running) <= DISTINCT_LIMIT
 
 
 def test_however_many_episodes_grow_their_values_together_are_bounded_and_the_largest_stop_first() -> None:
