@@ -10,9 +10,9 @@ from sensor.errors import InputError, reason_of
 from sensor.printable import printable
 
 MOST_FILES: Final = 100_000
-# Such as alerts.jsonl, alerts.jsonl.2.gz, gw1.log-20261130.zst
+# Such as alerts.jsonl, alerts.jsonl.2.gz, gw1.log-20261130.zst, gw1.log-2026-11-30
 _LINES: Final = re.compile(
-    r"(?P<log>.*\.(jsonl|ndjson|json|log))([.-](?P<rotated>\d{1,14}))?(\.(gz|zst|xz|bz2|lz4))?\Z", re.IGNORECASE
+    r"(?P<log>.*\.(jsonl|ndjson|json|log))([.-](?P<rotated>\d[\d._-]{0,29}))?(\.(gz|zst|xz|bz2|lz4))?\Z", re.IGNORECASE
 )
 _DATE_DIGITS: Final = 8  # of what a rotation is named by where it is not counted
 
@@ -56,7 +56,7 @@ def _age(name: str) -> tuple[str, int, str]:
     found = _LINES.fullmatch(name)
     if found is None or found["rotated"] is None:
         return (name if found is None else found["log"]), 1, ""
-    digits = found["rotated"]
+    digits = re.sub(r"\D", "", found["rotated"])
     by_date = len(digits) >= _DATE_DIGITS
     return found["log"], 0 if by_date else -int(digits), digits
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from sensor.alerts.kinds import timestamp
 from sensor.alerts.reading import NativeLine, Record
@@ -17,8 +16,9 @@ from sensor.report.coverage import StatsCounts
 from sensor.settings.config import Config
 from sensor.settings.outputs import FileEntry
 
-# Behind the name of a file that logrotate moved: a number or a date, and how it was compressed.
-_ROTATED: Final = re.compile(r"[.-]\d{1,14}(\.(gz|zst|xz|bz2|lz4))?\Z")
+# What stands in the name of a file that logrotate moved: a number or a date behind that of the log, or a date before
+# its extension (logrotate.conf(5): dateformat, extension); then how it was compressed.
+_NUMBER, _DATE, _PACKED = r"[.-]\d[\d._-]{0,29}", r"[.-]\d[\d._-]{7,29}", r"(\.(gz|zst|xz|bz2|lz4))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,12 @@ def own_files(config: Config, since_ns: int) -> list[Path]:
     )
     if own is None:
         return []
+    name, stem, extension = map(re.escape, (own.name, own.stem, own.suffix))
+    moved = re.compile(f"({name}{_NUMBER}|{stem}{_DATE}{extension}){_PACKED}")
     rotated = [
         (found.stat().st_mtime_ns, found)
         for found in own.parent.glob("*")
-        if found.name.startswith(own.name) and _ROTATED.fullmatch(found.name[len(own.name) :]) and os.path.isfile(found)
+        if moved.fullmatch(found.name) and os.path.isfile(found)
     ]
     earlier = [path for changed_ns, path in sorted(rotated) if changed_ns >= since_ns]
     # Between a rotation and the next line there may be none of the name itself.

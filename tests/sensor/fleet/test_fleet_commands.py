@@ -238,7 +238,8 @@ def test_a_page_takes_lines_behind_their_heads_and_passes_over_what_cannot_be_re
 
 
 def test_files_of_one_log_are_read_the_oldest_first(tmp_path: Path) -> None:
-    names = ["a.jsonl.10.gz", "a.jsonl.2.gz", "a.jsonl.1", "a.jsonl", "b.log-20261129.zst", "b.log-20261130", "b.log"]
+    names = ["a.jsonl.10.gz", "a.jsonl.2.gz", "a.jsonl.1", "a.jsonl", "b.log-20261129.zst", "b.log-20261130", "b.log",
+             "c.log-2026-11-29-17.gz", "c.log-2026-11-30-04", "c.log"]  # fmt: skip
     for name in (*sorted(names), "notes.txt", "a.jsonl.part"):
         (tmp_path / name).write_bytes(b"")
     assert with_directories([str(tmp_path), "-", "x"]) == [*(str(tmp_path / name) for name in names), "-", "x"]

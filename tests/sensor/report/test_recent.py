@@ -1,6 +1,7 @@
 """`flowvigil report --since`: a page of the last hours, out of a sensor's own lines."""
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from sensor.alerts.alert_record import alert_line
 from sensor.alerts.kinds import timestamp
+from sensor.report.recent import own_files
+from sensor.settings.config import effective_config
 from tests.support.alerts import an_alert
 from tests.support.command import flowvigil
 
@@ -92,3 +95,14 @@ def test_the_sensors_own_files_are_lines_whatever_they_begin_with(log: Path, tmp
     nothing = flowvigil(*own)
     assert nothing.code == 6
     assert f"{log}: found no such file" in " ".join(nothing.stderr)
+
+
+def test_rotated_files_are_known_by_every_name_that_logrotate_gives_them(log: Path, tmp_path: Path) -> None:
+    ours = ["alerts.jsonl.1", "alerts.jsonl.2.gz", "alerts.jsonl-20261130", "alerts.jsonl-2026-11-30.zst",
+            "alerts.jsonl-20261130-1764482400", "alerts-20261130.jsonl", "alerts-2026-11-30.jsonl.gz"]  # fmt: skip
+    others = ["alerts-2.jsonl", "alerts.jsonl.part", "alerts.jsonl~", "my-alerts.jsonl.1", "alerts.jsonl.1.txt"]
+    for number, name in enumerate([*ours, *others]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (number + 1, number + 1))
+    config = effective_config(overrides=[f"output.file={log}"]).config
+    assert [path.name for path in own_files(config, 0)] == ours
