@@ -26,7 +26,8 @@ REFUSED_TOKENS: Final = 120  # bodies a minute that come with a wrong token, bef
 REFUSAL: Final = "flowvigil.refusal"  # in the WSGI environment: the Problem that this request is refused with
 UNSENT: Final = "flowvigil.unsent"  # there: a call that gives the bytes of this answer that were not sent yet
 
-_TOKEN_FIELD: Final = re.compile(rb'name="token"\r\n(?:[^\r\n]{1,200}\r\n)*\r\n([^\r\n]{0,600})\r\n--')
+# Each stretch is taken once, and few lines: what comes without a token costs next to nothing.
+_TOKEN_FIELD: Final = re.compile(rb'name="token"\r\n(?:[^\r\n]{1,200}+\r\n){0,4}+\r\n([^\r\n]{0,600}+)\r\n--')
 
 
 @dataclass(slots=True)
@@ -73,19 +74,19 @@ class Admission:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too many requests with a wrong token, expected fewer a minute")
 
 
-def body_limit(path: str) -> int:
-    """Bytes that the body of a request for this path may have."""
+def body_limit(method: str, path: str) -> int:
+    """Bytes that the body of a request may have."""
     limits = {SCORE: MAX_BODY_BYTES, CAPTURES: MAX_UPLOAD_BYTES, PAGE: MAX_UPLOAD_BYTES + FORM_BYTES}
-    return limits.get(path, OTHER_BODY_BYTES)
+    return limits.get(path, OTHER_BODY_BYTES) if method == "POST" else OTHER_BODY_BYTES
 
 
-def too_large(path: str, found_bytes: int | None) -> Problem:
+def too_large(method: str, path: str, found_bytes: int | None) -> Problem:
     """Problem 413 for a body beyond the limit. found_bytes: as declared, None where it came without a length."""
     found = "more" if found_bytes is None else f"{found_bytes:,} bytes"
-    if path in (PAGE, CAPTURES):
+    if method == "POST" and path in (PAGE, CAPTURES):
         detail = f"more than {MAX_UPLOAD_BYTES >> 20} MB, expected less; flowvigil read takes captures of any size"
     else:
-        detail = f"the body has {found}, expected at most {body_limit(path):,} bytes"
+        detail = f"the body has {found}, expected at most {body_limit(method, path):,} bytes"
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 

@@ -44,7 +44,7 @@ def findings_view(findings: CaptureFindings, name: str, judging: Judging) -> Mar
             element("p", caution, class_="note")
             for caution in cautions(findings.coverage, subject, ReadErrors(), digest.records)
         ],
-        [element("p", problem, class_="note") for problem in findings.problems[1:]],
+        [element("p", line, class_="note") for line in (*findings.problems[1:], *findings.left_out)],
         _accounts(findings),
         element("ol", rows, class_="alerts", id="alerts") if rows else None,
         element(

@@ -132,7 +132,7 @@ def _add_common(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
     def authorize() -> None:
         g.started = time.perf_counter()
         refusal: Problem | None = request.environ.get(REFUSAL)
-        if refusal is not None and request.path != PAGE:  # which answers for people
+        if refusal is not None and (request.path, request.method) != (PAGE, "POST"):  # which answers for people
             raise refusal
         services.guard.check(request.method, request.path, dict(request.headers))
 
@@ -159,7 +159,7 @@ def _access_line(response: Response, seconds: float) -> bytes:
                 "request": {"method": request.method[:16], "body": {"bytes": request.content_length or 0}},
                 "response": {
                     "status_code": response.status_code,
-                    "body": {"bytes": response.calculate_content_length() or 0},
+                    "body": {"bytes": response.content_length or 0},  # a stream, which is not over yet, has none
                 },
             },
             "url": {"path": request.path[:200].encode("utf-8", "replace").decode()},
@@ -197,7 +197,7 @@ def _add_scoring(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
         tags=[SCORING],
         summary="The model that scores",
         operation_id="model",
-        responses={200: schemas.Model, **schemas.problem_responses(401, 421)},
+        responses={200: schemas.Model, **schemas.problem_responses(401, 403, 421)},
     )
     def model() -> Response:
         return json_response(model_document(models.hybrid, models.rate, row_format.name))
@@ -280,7 +280,7 @@ def _add_status(app: OpenAPI, services: Services, metrics: ApiMetrics) -> None:
         operation_id="metrics",
         responses={
             "200": {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            **schemas.problem_responses(401, 421),
+            **schemas.problem_responses(401, 403, 421),
         },
     )
     def scrape() -> Response:

@@ -19,6 +19,7 @@ from sensor.api.reasons import REASONS
 MAX_ROWS = 10_000
 MAX_COLUMNS = 256  # of a row
 MAX_VALUES = 1_500_000  # of all rows
+MAX_OPENED = 4 * MAX_ROWS  # objects and lists: empty ones take more memory than they are long
 MAX_NUMBER = 128  # characters
 MAX_BODY_BYTES = 48 << 20  # 10,000 rows of 90 columns with the longest names and all digits
 EXPECTED = 'expected {"rows": [{...}, ...]}, optionally with "rate" and "reasons"'
@@ -83,6 +84,9 @@ def _check_shape(shape: JsonShape) -> None:
         raise Problem(HTTPStatus.BAD_REQUEST, detail)
     if shape.rows >= MAX_ROWS:
         check_count(shape.rows + 1)
+    if shape.opened > MAX_OPENED:
+        detail = f"{shape.opened:,} objects and lists, expected one for each row"
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
     if shape.widest > MAX_COLUMNS:
         detail = f"an object of {shape.widest:,} names, expected at most {MAX_COLUMNS}"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

@@ -58,7 +58,8 @@ class CaptureFindings:
     flows: "Mapping[str, Sequence[Flow]]"  # the first FLOWS_SHOWN under an alert, by the alert's id
     coverage: Coverage  # the account of every packet
     observer: Observer  # who looked
-    problems: tuple[str, ...]  # lines on what was left out, or could not be read
+    problems: tuple[str, ...]  # lines on what could not be read, or was not
+    left_out: tuple[str, ...]  # lines on what was found and is not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,12 @@ class CaptureReader:
         )
         run = Run(CaptureTurns(stream, self.new_meter()), detection, Folding(digest, []), [census, bounds])
         run.run()
-        problems = (*run.problems, *bounds.problems(run.progress), *flows.problems(), *_not_kept(digest))
+        problems = (*run.problems, *bounds.problems(run.progress))
+        left_out = (*flows.problems(), *_not_kept(digest))
         if not run.progress.received:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join((f"{name}: no packet in this capture", *problems)))
-        return CaptureFindings(digest, flows.by_alert, coverage_of(run.progress, census), self.observer, problems)
+        coverage = coverage_of(run.progress, census)
+        return CaptureFindings(digest, flows.by_alert, coverage, self.observer, problems, left_out)
 
 
 def _not_kept(digest: Digest) -> list[str]:

@@ -7,7 +7,6 @@ al. 2022). Most public headers count resets of both sides together: who has sent
 a conversation most often, the side that was asked, where it sent anything.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -19,8 +18,8 @@ from flows.context.columns import CONTEXT_COLUMNS
 from flows.dialects import DIALECTS, NATIVE, Dialect
 from flows.headers import ENOUGH, FIELDS, nearest
 from models.fusion import Hybrid
-from sensor.api.json_rows import JsonRow, check_names, check_scalars, column, numbers
-from sensor.api.problems import MAX_ERRORS, ErrorDetail, unprocessable
+from sensor.api.json_rows import JsonRow, check_names, check_scalars, column, meant, numbers
+from sensor.api.problems import ErrorDetail, unprocessable
 from sensor.api.samples import SOURCE, TIME, Samples, parse_addresses, parse_times
 
 # In published tables beside the flow's own columns, and not used.
@@ -142,8 +141,8 @@ class CicFormat:
             if stripped in known:
                 fields.setdefault(known[stripped], sent)
             elif stripped not in IGNORED_COLUMNS and stripped not in (SOURCE, TIME, DUPLICATE_COLUMN):
-                near = difflib.get_close_matches(stripped, known, 1) if len(errors) < MAX_ERRORS else []
-                hint = f', did you mean "{near[0]}"?' if near else ""
+                near = meant(stripped, known, errors)
+                hint = f', did you mean "{near}"?' if near else ""
                 errors.append(ErrorDetail(f"unknown in the {dialect.name} header{hint}", 0, sent))
         if errors:
             raise unprocessable(errors, "rows have columns of other names")

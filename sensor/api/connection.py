@@ -12,9 +12,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.buffers import OverflowableBuffer, ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest
 
@@ -26,6 +26,7 @@ HEADER_RECEIVE_BYTES: Final = 16 << 10  # in one call, while no body is under wa
 BODY_RECEIVE_BYTES: Final = 256 << 10  # in one call: a request of a thousand rows has 3 MB
 PIECE_BYTES: Final = 4 << 10  # parsed at a time: the parser copies what is left of a piece for each chunk in it
 PIPELINED: Final = 16  # requests of one connection that wait for their answers
+SENT_KEPT_BYTES: Final = 256 << 10  # of an answer, beside what is not sent yet
 CHUNK_LINE_BYTES: Final = 1 << 10  # of a chunk's size with its extensions
 TRAILER_BYTES: Final = 8 << 10  # fields after the last chunk
 HEADERS_WITHIN_S: Final = 10.0  # from the first byte of a request to the end of its headers
@@ -51,6 +52,7 @@ class ReceivedRequest(HTTPRequestParser):  # type: ignore[misc] # waitress is un
     chunked: bool
     refusal: Problem | None = None  # why it goes on without its body
     unchecked_form = False  # its token has not come yet
+    _is_parsed = False  # whether its request line and header fields are
 
     def __init__(self, rules: Rules, waiting: int, adj: Any) -> None:
         """waiting: requests of this connection that are not answered yet."""
@@ -63,17 +65,33 @@ class ReceivedRequest(HTTPRequestParser):  # type: ignore[misc] # waitress is un
         """Take in bytes; how many of them were this request's: all, where it is refused."""
         in_headers = not self.headers_finished
         consumed: int = super().received(data)
-        if in_headers and self.headers_finished:
+        if in_headers and self._is_parsed:
             self._check_headers()
         elif self.body_rcv is not None and not in_headers:
             self._check_body()
+        if self.completed:
+            self.expect_continue = False  # waitress would wait, and take the next request for what it waits for
         if self.error is not None or self.refusal is not None:
             return len(data)
         return consumed
 
+    def parse_header(self, header_plus: bytes) -> None:
+        """Parse the request line and the header fields. Raises ParsingError where they are none."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError:  # of urlsplit, and of int where there are thousands of digits
+            raise ParsingError("a target or a Content-Length that cannot be read") from None
+        if "," in self.headers.get("HOST", ""):
+            raise ParsingError("more than one Host")
+        self._is_parsed = True
+
     def close(self) -> None:
         """Drop the body."""
         super().close()
+        self.release()
+
+    def release(self) -> None:
+        """Give back to the budget what the body holds of it."""
         self._held.release()
 
     def _check_headers(self) -> None:
@@ -89,16 +107,16 @@ class ReceivedRequest(HTTPRequestParser):  # type: ignore[misc] # waitress is un
         except Problem as problem:
             self._refuse(problem)
             return
-        if self.content_length > body_limit(path):
-            self._refuse(too_large(path, self.content_length))
+        if self.content_length > body_limit(method, path):
+            self._refuse(too_large(method, path, self.content_length))
             return
         self.unchecked_form = self._rules.admission.needs_token_within(method, path)
 
     def _check_body(self) -> None:
         size = len(self.body_rcv)
         remainder = getattr(self.body_rcv, "chunk_remainder", 0)
-        if max(size, self.body_bytes_received // 2) + remainder > body_limit(self.path):
-            self._refuse(too_large(self.path, None if self.chunked else size))
+        if max(size, self.body_bytes_received // 2) + remainder > body_limit(self.command, self.path):
+            self._refuse(too_large(self.command, self.path, None if self.chunked else size))
         elif len(getattr(self.body_rcv, "control_line", b"")) > CHUNK_LINE_BYTES:
             self.error, self.completed = BadRequest("a chunk's size is too long"), True
         elif len(getattr(self.body_rcv, "trailer", b"")) > TRAILER_BYTES:
@@ -167,6 +185,7 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
     sending_since: float | None = None  # None while no answer waits to be taken
     lingering_since: float | None = None  # None before the end
     _last_answer = False  # whether one was made after which the connection ends
+    _is_waiting = False  # for an answer to be taken, before the next request is answered
 
     def __init__(self, rules: Rules, server: Any, sock: socket.socket, addr: Any, adj: Any, **options: Any) -> None:
         self._answers = HeldBytes(rules.budget)
@@ -182,8 +201,13 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         return self.request is not None and self.request.headers_finished
 
     @property
+    def is_answering(self) -> bool:
+        """Whether a request of it is being answered, or is about to be."""
+        return bool(self.requests) and not self._is_waiting
+
+    @property
     def is_busy(self) -> bool:
-        """Whether a request of it is being answered."""
+        """Whether an answer is being made or sent."""
         return bool(self.requests or self.total_outbufs_len)
 
     def readable(self) -> bool:
@@ -218,6 +242,17 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
             self.receiving_since = None
         return consumed
 
+    def service(self) -> None:
+        """Answer a request, once the answer before it is taken: what waits is one of them at most."""
+        with self.outbuf_lock:
+            self._is_waiting = self.connected and bool(self.total_outbufs_len)
+        if not self._is_waiting:
+            super().service()
+
+    def handle_expt(self) -> None:
+        """End the connection of who sends urgent data: HTTP has none, and unread it would wake the loop for ever."""
+        self.end()
+
     def write_soon(self, data: Any) -> int:
         """Take in a part of an answer."""
         written: int = super().write_soon(data)
@@ -230,9 +265,17 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         return sent
 
     def _settle(self) -> None:
-        """Hold of the budget what waits to be sent, files on disk aside."""
-        in_memory = sum(len(part) for part in self.outbufs if not isinstance(part, ReadOnlyFileBasedBuffer))
-        self._answers.hold(in_memory, forced=True)
+        """Hold of the budget what waits to be sent, files on disk aside, and go on once nothing does."""
+        with self.outbuf_lock:  # it ends under the same lock
+            in_memory = 0
+            for place, part in enumerate(self.outbufs if self.connected else []):
+                if not isinstance(part, ReadOnlyFileBasedBuffer):
+                    in_memory += len(part)
+                    self.outbufs[place] = _without_sent(part)
+            self._answers.hold(in_memory, forced=True)
+            if self._is_waiting and self.connected and not self.total_outbufs_len:
+                self._is_waiting = False
+                self.server.add_task(self)
 
     @property
     def close_when_flushed(self) -> bool:
@@ -259,6 +302,8 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         self._drop_request()
         super().handle_close()
         self._answers.release()
+        for request in list(self.requests):
+            request.release()
 
     def _linger(self) -> None:
         self.will_close = False
@@ -278,7 +323,7 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         """Whether it takes longer than it may. now: seconds since 1970."""
         if self.lingering_since is not None:
             return now - self.lingering_since > LINGER_S
-        if self.requests:
+        if self.is_answering:
             return False
         if not self.total_outbufs_len:
             self.sending_since = None
@@ -294,3 +339,13 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
             return age_s > HEADERS_WITHIN_S
         slow = age_s > SLOW_AFTER_S and request.body_bytes_received < SLOWEST_BYTES_S * age_s
         return slow or age_s > REQUEST_WITHIN_S
+
+
+def _without_sent(part: Any) -> Any:
+    """An answer's buffer without what was sent of it, where that is much: waitress keeps a stream to its end."""
+    if part.buf is None or part.buf.file.tell() <= max(SENT_KEPT_BYTES, len(part)):
+        return part
+    rest = OverflowableBuffer(part.overflow)
+    rest.append(part.get(len(part)))
+    part.close()
+    return rest

@@ -17,7 +17,7 @@ from sensor.api.samples import RowFormat
 
 MAX_CELL_CHARACTERS = 4096
 MAX_COLUMNS = 512  # of a table, of which a model uses some
-MAX_LINE_CHARACTERS = 65_536
+MAX_ROW_CHARACTERS = 65_536
 MAX_BLANK_LINES = 1000
 
 
@@ -56,9 +56,10 @@ def _parse_lines(content: bytes) -> list[list[str]]:
             HTTPStatus.UNPROCESSABLE_ENTITY, f"line {number} is not UTF-8, expected CSV or a capture"
         ) from None
     lines: list[list[str]] = []
-    blank = 0
+    blank, source = 0, _Lines(text)
     try:
-        for line in csv.reader(_short_lines(text), strict=True):
+        for line in csv.reader(source, strict=True):
+            source.row_characters = 0
             if not any(cell.strip() for cell in line):
                 blank += 1
             elif len(line) > MAX_COLUMNS:
@@ -76,12 +77,24 @@ def _parse_lines(content: bytes) -> list[list[str]]:
     return lines
 
 
-def _short_lines(text: str) -> Iterator[str]:
-    """Lines with their ends. Raises Problem 413 for a long one."""
-    for number, line in enumerate(io.StringIO(text), start=1):
-        if len(line) > MAX_LINE_CHARACTERS:
-            raise _too_much(f"line {number} has {len(line):,} characters, expected at most {MAX_LINE_CHARACTERS:,}")
-        yield line
+class _Lines:
+    """Lines with their ends, of which a row takes several where its cells have ends of lines in them."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = enumerate(io.StringIO(text), start=1)
+        self.row_characters = 0  # since it was last set to 0, which is at the end of a row
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next one. Raises Problem 413 where the row becomes a long one."""
+        number, line = next(self._lines)
+        self.row_characters += len(line)
+        if self.row_characters > MAX_ROW_CHARACTERS:
+            found = f"line {number}: a row of {self.row_characters:,} characters or more"
+            raise _too_much(f"{found}, expected at most {MAX_ROW_CHARACTERS:,}")
+        return line
 
 
 def _too_much(detail: str) -> Problem:

@@ -30,7 +30,7 @@ def found_document(findings: CaptureFindings, hybrid: Hybrid, rate: float) -> di
         "alerts": [_alert(episode, findings) for episode in digest.worst(ALERTS_LISTED)],
         "more": max(0, len(digest) - ALERTS_LISTED),
         "muted": len(digest.muted),
-        "problems": list(findings.problems),
+        "problems": [*findings.problems, *findings.left_out],
     }
 
 

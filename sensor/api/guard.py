@@ -29,9 +29,13 @@ class Guard:
     def check(self, method: str, path: str, headers: Mapping[str, str]) -> None:
         """Raise Problem for a request that is refused: 401 for its token, 403 for its origin, 421 for its host."""
         self._check_host(headers.get("Host", ""))
-        if method not in ("GET", "HEAD", "OPTIONS"):
+        public = path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
+        # A page of a stranger cannot read an answer, and could have this machine make them: streams, of which there
+        # are few. Whoever follows a link is shown what it leads to.
+        opened = method in ("GET", "HEAD", "OPTIONS") and (public or headers.get("Sec-Fetch-Dest") == "document")
+        if not opened:
             _check_origin(headers)
-        if path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES):  # the page asks for the token in its form
+        if public:  # the page asks for the token in its form
             return
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         self.check_token(token.strip() if scheme.lower() == "bearer" else "")

@@ -3,6 +3,7 @@
 Each check passes over all rows in C; the row that is wrong is only searched for once one is.
 """
 
+import difflib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -17,6 +18,7 @@ from sensor.api.problems import MAX_ERRORS, ErrorDetail, unprocessable
 JsonRow = dict[str, Any]  # values by column name
 NUMBERS = {int, float}  # exact types: True is no number
 SCALARS = {int, float, str, bool, type(None)}
+LONGEST_NAME = 128  # characters; no column has so many
 
 
 def check_names(rows: Sequence[JsonRow]) -> None:
@@ -66,6 +68,16 @@ def check_scalars(rows: Sequence[JsonRow], names: Sequence[str]) -> None:
                 if type(row[name]) not in SCALARS
             ]
             raise unprocessable(errors, "a column is nested")
+
+
+def meant(name: str, known: Iterable[str], errors: Sequence[ErrorDetail]) -> str:
+    """The column that an unknown name may stand for; "" for none, and behind more errors than are told.
+
+    To compare takes memory for each character: what is longer than any name is like none.
+    """
+    if len(name) > LONGEST_NAME or len(errors) >= MAX_ERRORS:
+        return ""
+    return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 def _cells(rows: Sequence[JsonRow], names: Sequence[str]) -> Iterable[Any]:

@@ -15,7 +15,7 @@ DEEPEST: Final = 16  # objects and lists in one another; a text that goes deeper
 QUOTE, COLON, BACKSLASH, COMMA = 0x22, 0x3A, 0x5C, 0x2C
 OPENING_LIST, CLOSING_LIST, OPENING_OBJECT, CLOSING_OBJECT = 0x5B, 0x5D, 0x7B, 0x7D
 
-KEYS, DEPTH, COMMAS, ROWS, WIDEST, NUMBER = range(6)  # fields of a JsonShape
+KEYS, DEPTH, COMMAS, ROWS, WIDEST, NUMBER, OPENED = range(7)  # fields of a JsonShape
 
 Counts = NDArray[np.int64]  # by field, or by level
 
@@ -29,6 +29,7 @@ class JsonShape(NamedTuple):
     rows: int  # commas in lists, or pairs in objects, of the second level: one less than a list there has elements
     widest: int  # keys of one object
     number: int  # characters of the longest number, or of what looks like one
+    opened: int  # objects and lists
 
 
 def json_shape(text: bytes) -> JsonShape:
@@ -57,6 +58,7 @@ def _count(byte: int, depth: int, measured: Counts, wide: Counts) -> int:
     elif byte in (OPENING_LIST, OPENING_OBJECT):
         depth += 1
         wide[depth] = 0
+        measured[OPENED] += 1
         measured[DEPTH] = max(measured[DEPTH], depth)
     elif byte in (CLOSING_LIST, CLOSING_OBJECT):
         depth = max(depth - 1, 0)

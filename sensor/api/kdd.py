@@ -4,7 +4,6 @@ A service that is not in the published data is accepted as unknown, as there are
 closed lists, and another one is an error.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,8 +14,8 @@ from flows.kdd.columns import FLAGS, PROTOCOLS, SYMBOLS, UNKNOWN, KddColumn, kdd
 from flows.kdd.header import DIFFICULTIES, LABELS, NAMES, column_of, columns_in_order, is_header
 from sensor.api.body import json_type
 from sensor.api.cic import sequence_schema
-from sensor.api.json_rows import JsonRow, check_names, check_scalars, column, numbers
-from sensor.api.problems import MAX_ERRORS, ErrorDetail, unprocessable
+from sensor.api.json_rows import JsonRow, check_names, check_scalars, column, meant, numbers
+from sensor.api.problems import ErrorDetail, unprocessable
 from sensor.api.samples import SOURCE, TIME, Samples, parse_addresses, parse_times
 
 IGNORED_COLUMNS: Final = LABELS | DIFFICULTIES | {"id"}  # in published files beside the columns, and not used
@@ -81,8 +80,8 @@ class KddFormat:
         errors = [ErrorDetail("missing", 0, column.name) for column in self._columns if column.name not in row]
         for name in row:
             if name not in self.column_names:
-                near = difflib.get_close_matches(name, NAMES, 1) if len(errors) < MAX_ERRORS else []
-                errors.append(ErrorDetail(f'unknown, did you mean "{near[0]}"?' if near else "unknown", 0, name))
+                near = meant(name, NAMES, errors)
+                errors.append(ErrorDetail(f'unknown, did you mean "{near}"?' if near else "unknown", 0, name))
         if (SOURCE in row) != (TIME in row):
             errors.append(ErrorDetail("missing: source and time go together", 0, TIME if SOURCE in row else SOURCE))
         if errors:

@@ -133,6 +133,9 @@ class LiveFeed:
         attachment.silent = lambda: self._say("nothing heard from the sensor for 5 s")
         for message in attachment.messages():
             self._take(message, attachment)
+        if attachment.stopping:  # whoever comes now is told by the next connection
+            self._say(WAITING)
+            return
         ended = attachment.ended
         if ended is None:
             self._say("the sensor has gone without a word")

@@ -16,6 +16,7 @@ from sensor.api.problems import ErrorDetail, Problem, unprocessable
 
 SOURCE, TIME = "source", "time"  # columns of any row format: the address whose sequence a row is in, its start
 MAX_TIME_S = (2**63 - 1) // 10**9  # the largest in 64 bits of ns
+MAX_ADDRESS = 128  # characters, zone and blanks included
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def parse_addresses(addresses: Sequence[Any], column: str) -> NDArray[np.int64]:
         if type(found) is str and found in known:
             continue
         try:
-            number = int(ip_address(found.strip()))
+            number = int(ip_address(_short(found.strip())))
         except (ValueError, AttributeError):
             text = repr(found)[:80] if isinstance(found, str) else json_type(found)
             raise _unusable(f"{text} is no IPv4 or IPv6 address", row, column) from None
@@ -128,6 +129,13 @@ def _parse_seconds(found: Any, formats: Sequence[str]) -> float | None:
 
 def _unusable(detail: str, row: int, column: str) -> Problem:
     return unprocessable([ErrorDetail(detail, row, column)], "a row cannot be used")
+
+
+def _short(text: str) -> str:
+    """A text. Raises ValueError for a long one, which ip_address would take apart at every point and colon."""
+    if len(text) > MAX_ADDRESS:
+        raise ValueError
+    return text
 
 
 def _signed(word: int) -> int:

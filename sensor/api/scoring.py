@@ -18,6 +18,7 @@ from sensor.api.reasons import Reasons, reasons_of
 from sensor.api.samples import Samples
 from sensor.episodes.reasons import Explainer
 
+COPIES: Final = 8  # of a model at most
 WAITING: Final = 16  # requests that wait for a copy of the model: the server's other threads answer what needs none
 WAIT_S: Final = 30.0
 

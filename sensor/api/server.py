@@ -20,7 +20,7 @@ from waitress.server import TcpWSGIServer
 
 from sensor.api.connection import Connection, Rules
 
-THREADS: Final = 32
+THREADS: Final = 40  # 8 copies of the model at work, 16 requests that wait for one, 8 streams, and others
 CONNECTIONS: Final = 1024
 ACCEPTED_AT_ONCE: Final = 64  # new connections before others are heard
 DESCRIPTORS: Final = 4 * CONNECTIONS  # each connection, and files of the documentation
@@ -110,11 +110,11 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress is untyped
             self._make_room()
 
     def _make_room(self) -> None:
-        """Close those that wait longest, of the address that has most, before those whose body comes."""
+        """Close those that wait longest, of the address that has most; last those whose body or answer is under way."""
         kept = [one for one in self.active_channels.values() if not one.will_close]
-        idle = [one for one in kept if not one.is_busy]
+        idle = [one for one in kept if not one.is_answering]
         crowd = Counter(one.addr[0] for one in idle)
-        idle.sort(key=lambda one: (-crowd[one.addr[0]], one.in_body, one.last_activity))
+        idle.sort(key=lambda one: (-crowd[one.addr[0]], one.in_body or one.is_busy, one.last_activity))
         for one in idle[: max(len(kept) - CONNECTIONS, 0)]:
             one.give_way()
 

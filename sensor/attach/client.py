@@ -7,6 +7,7 @@ understood is counted and passed over.
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -147,17 +148,17 @@ class Attachment:
 
 
 def _connected(path: Path, within_s: float) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(within_s)
-        connection.connect(str(path))
-    except OSError as error:
-        connection.close()
-        raise CaptureError(f"{path}: {_reason(error)}, expected the socket of a running sensor") from error
-    except ValueError as error:  # a zero byte
-        connection.close()
-        raise CaptureError(f"{path}: {error}, expected the socket of a running sensor") from error
-    return connection
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            connection.settimeout(within_s)
+            connection.connect(str(path))
+        except OSError as error:
+            raise CaptureError(f"{path}: {_reason(error)}, expected the socket of a running sensor") from error
+        except ValueError as error:  # a zero byte
+            raise CaptureError(f"{path}: {error}, expected the socket of a running sensor") from error
+        stack.pop_all()
+        return connection
 
 
 def _reason(error: OSError) -> str:

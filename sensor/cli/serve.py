@@ -149,13 +149,13 @@ def _services(
     from sensor.api.app import Services
     from sensor.api.guard import Guard
     from sensor.api.live_feed import LiveFeed
-    from sensor.api.scoring import ModelPool
+    from sensor.api.scoring import COPIES, ModelPool
     from sensor.episodes.reasons import Explainer
 
     hybrid = load_model(config)
     rate = checked_rate(config, hybrid)
     row_format = row_format_for(hybrid)
-    copies = max(2, min(8, usable_cores()))
+    copies = max(2, min(COPIES, usable_cores()))
     names = LOCAL_NAMES | {address.host} if address.is_local and address.path is None else None
     return Services(
         models=ModelPool(hybrid, Explainer(hybrid.normal), rate, copies, config.api.request_s),

@@ -7,6 +7,7 @@ const SAMPLES = 240; // of the rate, two a second
 const SHOWN = 100; // alerts
 const SVG = { width: 240, height: 48 };
 const alerts = new Map(); // rows by the alert's id
+const opened = new Set(); // ids of those that somebody reads, while all are told anew
 const samples = [];
 let token = "";
 
@@ -56,6 +57,7 @@ function showTops(tables) {
 
 const on = {
   begin() {
+    for (const [id, { row }] of alerts) opened[row.querySelector("details").open ? "add" : "delete"](id);
     alerts.clear();
     samples.length = 0;
     arrange();
@@ -79,7 +81,8 @@ const on = {
   },
   alert(alert) {
     const before = alerts.get(alert.id);
-    alerts.set(alert.id, { alert, row: row(alert, before?.row.querySelector("details").open) });
+    const open = before ? before.row.querySelector("details").open : opened.has(alert.id);
+    alerts.set(alert.id, { alert, row: row(alert, open) });
     arrange();
   },
 };
@@ -101,7 +104,7 @@ function row(alert, open) {
     told.append(made("h4", { textContent: "Why: the flow that speaks strongest, against normal traffic" }),
       made("ul", {}, ...items(alert.reasons)));
   }
-  return made("li", { className: alert.word }, made("details", { open: Boolean(open) }, summary, told));
+  return made("li", { className: alert.word }, made("details", { open }, summary, told));
 }
 
 // Rows that stay where they are are not touched: what somebody reads or has chosen there remains.
@@ -166,6 +169,7 @@ async function run() {
 at("token").addEventListener("submit", (event) => {
   event.preventDefault();
   token = at("key").value;
+  at("token").hidden = true; // until it is found to be wrong: one stream is enough
   run();
 });
 run();

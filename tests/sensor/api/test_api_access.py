@@ -62,6 +62,15 @@ def test_its_own_page_may(client: Any) -> None:
     assert client.post("/", data={"text": "a"}, headers=headers).status_code == 422
 
 
+def test_another_site_s_page_may_not_have_data_made(client: Any) -> None:
+    elsewhere = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}
+    for path, status in (("/v1/model", 403), ("/metrics", 403), ("/", 200), ("/page/page.js", 200)):
+        assert client.get(path, headers=elsewhere).status_code == status
+    assert client.get("/v1/model", headers=elsewhere | {"Sec-Fetch-Dest": "iframe"}).status_code == 403
+    assert client.get("/v1/model", headers=elsewhere | {"Sec-Fetch-Dest": "document"}).status_code == 200  # a link
+    assert client.get("/v1/model", headers=elsewhere | {"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
 def test_every_answer_forbids_scripts_from_elsewhere(client: Any) -> None:
     for path in ("/", "/docs", "/nowhere", "/healthz"):
         policy = client.get(path).headers["Content-Security-Policy"]

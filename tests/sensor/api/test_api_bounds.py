@@ -3,9 +3,10 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,14 @@ from sensor.api.admission import REFUSED_TOKENS, Admission
 from sensor.api.bodies import ALLOWANCE_BYTES, BodyBudget, HeldBytes
 from sensor.api.budget import TimeBudget
 from sensor.api.guard import Guard
+from sensor.api.live import STREAMS
 from sensor.api.problems import Problem
+from sensor.api.scoring import COPIES, WAITING
 from tests.support.served import Served, served
+from tests.support.waiting import wait_until
 
 TOKEN = "t" * 40
+LARGE = 16 << 20  # bytes; no system holds so many of a connection
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +34,46 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running
 
 
-def answer(port: int, sent: bytes) -> tuple[int, bytes]:
-    """Status and body of what comes back, though nothing more is sent."""
+def everything(port: int, sent: bytes) -> bytes:
+    """What comes back up to the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(sent)
         got = b""
         while part := client.recv(65536):
             got += part
-    head, _, body = got.partition(b"\r\n\r\n")
+    return got
+
+
+def answer(port: int, sent: bytes) -> tuple[int, bytes]:
+    """Status and body of what comes back, though nothing more is sent."""
+    head, _, body = everything(port, sent).partition(b"\r\n\r\n")
     return int(head.split()[1]), body
+
+
+@contextmanager
+def in_process(
+    application: Callable[..., Any], budget: BodyBudget | None = None
+) -> Iterator[tuple[connection.Connection, socket.socket, list[Any]]]:
+    """A connection of a server whose loop does not run, its client, and what is to be done for it."""
+    rules = connection.Rules(Admission(Guard(None, None)), budget or BodyBudget(1 << 30))
+    tasks: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = server.ApiServer(application, listener, server.ShutdownFlag(), rules)
+        serving.add_task = tasks.append
+        try:
+            with socket.create_connection(listener.getsockname()) as client:
+                wait_until(lambda: serving.handle_accept() or serving.active_channels)
+                (one,) = serving.active_channels.values()
+                yield one, client, tasks
+                one.end()
+        finally:
+            serving.task_dispatcher.shutdown()
+            serving.trigger.close()
+
+
+def get(path: str) -> bytes:
+    """A request."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def post(path: str, *lines: str, token: str | None = None) -> bytes:
@@ -63,6 +99,8 @@ FORM = "Content-Type: multipart/form-data; boundary=x"
         (post("/v1/score", "Content-Length: 9", "Origin: http://evil.example", token=TOKEN), 403),
         (post("/v1/score", "Content-Length: 9", "Origin: http://[", token=TOKEN), 403),
         (post("/healthz", "Content-Length: 70000", token=TOKEN), 413),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16000000\r\n\r\n", 413),
+        (b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nf00000\r\n", 413),
         (post("/v1/score", "Content-Length: 9", "Expect: 100-continue"), 401),
         (b"POST /v1/score HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n", 421),
     ],
@@ -160,3 +198,88 @@ def test_a_request_ends_when_its_time_is_used_up() -> None:
     with pytest.raises(Problem, match=r"more than 2 s of CPU time") as refusal:
         budget.check()
     assert refusal.value.status == 413
+
+
+def test_what_is_no_request_behind_as_many_as_may_wait_ends_the_connection(guarded: Served) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    got = everything(guarded.port, one * connection.PIPELINED + b"get / HTTP/1.1\r\n\r\n")
+    assert got.count(b"HTTP/1.1 200") == connection.PIPELINED
+    assert b"HTTP/1.0 400" in got
+
+
+def test_a_request_that_waits_for_nothing_is_answered_at_once(guarded: Served) -> None:
+    one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n"
+    two = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    statuses = [line.split()[1] for line in everything(guarded.port, one + two).splitlines() if b"HTTP/1.1 " in line]
+    assert statuses == [b"200", b"401"]
+
+
+def test_urgent_data_ends_a_connection(guarded: Served) -> None:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as client, suppress(ConnectionResetError):
+        client.send(b"!", socket.MSG_OOB)
+        assert client.recv(1) == b""
+
+
+def test_the_next_request_is_answered_once_the_answer_before_it_is_taken() -> None:
+    asked: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        start_response("200 OK", [("Content-Length", str(LARGE))])
+        return [bytes(LARGE)]
+
+    with in_process(application) as (one, client, tasks):
+        assert one.received(get("/1") + get("/2"))
+        tasks.pop().service()
+        assert one.total_outbufs_len  # more than the system's buffers take
+        tasks.pop().service()
+        assert (asked, tasks) == (["/1"], [])
+        assert not one.is_answering  # it may give way to others
+        got = 0
+        while not tasks:
+            got += len(client.recv(1 << 20))
+            one.handle_write()
+        assert got < 2 * LARGE
+        tasks.pop().service()
+        assert asked == ["/1", "/2"]
+
+
+def test_bodies_behind_a_connection_that_has_ended_are_free_again() -> None:
+    class Answer(list[bytes]):
+        def close(self) -> None:
+            one.end()  # as the loop does once it finds that the client has gone
+
+    def application(_: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "1")])
+        return Answer([b"."])
+
+    budget = BodyBudget(1 << 20)
+    with in_process(application, budget) as (one, _, tasks):
+        one.received((post("/v1/score", "Content-Length: 100000") + bytes(100_000)) * 2)
+        assert budget.used_bytes == 2 * (100_000 - ALLOWANCE_BYTES)
+        tasks.pop().service()
+        assert (budget.used_bytes, tasks) == (0, [])
+
+
+def test_there_are_threads_for_who_needs_no_model() -> None:
+    assert server.THREADS > COPIES + WAITING + STREAMS
+
+
+def test_of_a_stream_what_was_sent_is_let_go() -> None:
+    held: list[int] = []
+
+    def application(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        for _ in range(100):
+            yield bytes(100_000)
+            while one.total_outbufs_len:
+                client.recv(1 << 20)
+                one._flush_some()
+            held.append(sum(len(part.getfile().getbuffer()) for part in one.outbufs))
+
+    with in_process(application) as (one, client, tasks):
+        client.settimeout(10)
+        one.received(get("/"))
+        tasks.pop().service()
+    assert len(held) == 100
+    assert max(held) < 2 * connection.SENT_KEPT_BYTES

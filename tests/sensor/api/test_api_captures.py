@@ -1,6 +1,7 @@
 """POST /v1/captures: the alerts of `flowvigil read` on the same capture, with the flows under them, within bounds."""
 
 import gzip
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -147,3 +148,12 @@ def test_one_capture_leaves_nothing_behind_for_the_next(client: Any) -> None:
     content = DEMO.read_bytes()
     answers = [client.post("/v1/captures", data=content, content_type="application/octet-stream") for _ in range(2)]
     assert answers[0].data == answers[1].data
+
+
+def test_flows_that_are_not_shown_are_not_taken_for_a_capture_cut_short(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "FLOWS_KEPT", 3)
+    page = client.post("/", data={"file": (io.BytesIO(DEMO.read_bytes()), "demo.pcap.gz")}).text
+    assert "more flows of alerts are not shown" in page
+    assert "not read to its end" not in page

@@ -16,7 +16,7 @@ from sensor.alerts.alert import Alert
 from sensor.alerts.alert_record import alert_line
 from sensor.api.admission import UNSENT
 from sensor.api.live import MOST_UNSENT_BYTES, STREAMS, add_live
-from sensor.api.live_feed import ALERTS_KEPT, LiveFeed
+from sensor.api.live_feed import ALERTS_KEPT, WAITING, LiveFeed
 from sensor.attach.server import AttachServer
 from sensor.progress.latest import Latest
 from sensor.progress.progress import InterfaceState, OpenAlert, Progress, Share, Traffic
@@ -91,7 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def showing(place: Path) -> Iterator[Served]:
     """A server that shows whoever listens at `place`."""
-    with served("--attach", place / "sock") as running:
+    with served("-v", "--attach", place / "sock") as running:  # a stream is no answer whose size a log could tell
         yield running
 
 
@@ -239,6 +239,25 @@ def test_of_many_alerts_the_latest_are_held(tmp_path: Path) -> None:
         eventually(lambda: not running._clients)
 
 
+def test_whoever_comes_as_the_last_one_leaves_is_not_told_that_the_sensor_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensor.api.live_feed.RETRY_S", 0.2)
+    feed = LiveFeed(tmp_path / "sock")
+    with serving(tmp_path, Latest(PROGRESS)):
+        for _ in range(2):
+            feed.join()
+            eventually(lambda: feed.look(0, 0).hello is not None)
+            with feed._changed:  # the feed's own thread does not see the moment between the two
+                feed.leave()
+                feed.join()
+            eventually(lambda: feed._attachment is None)
+            assert feed.look(0, 0).problem in ("", WAITING)
+            eventually(lambda: not feed.look(0, 0).problem)
+            feed.leave()
+        eventually(lambda: not feed._running)
+
+
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if chromium() is None:
@@ -266,8 +285,9 @@ def test_the_page_shows_a_sensor_and_goes_on_after_it_came_back(tab: Browser, sh
         assert "What to do next" in tab.run("document.querySelector('#alerts > li:last-child').innerText")
     tab.wait_for("document.querySelector('#problem').textContent.includes('the sensor has ended')")
     with serving(place, Latest(PROGRESS)) as sensor:
-        sensor.write([alert_line(numbered(9))])
-        tab.wait_for("document.querySelectorAll('#alerts > li').length === 1")
+        sensor.write([alert_line(numbered(1)), alert_line(numbered(9))])
+        tab.wait_for("document.querySelectorAll('#alerts > li').length === 2")
+        assert tab.run("document.querySelector('#alerts > li:last-child details').open")  # though all were told anew
         assert tab.run("document.querySelector('#problem').hidden")
     assert tab.errors == []
     assert all(url.startswith((showing.url, "data:")) for url in tab.requests), tab.requests

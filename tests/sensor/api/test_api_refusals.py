@@ -1,11 +1,15 @@
 """What the API refuses: always 4xx, always problem details, always naming what is wrong."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sensor.api.problems import Problem
 
 JSON = {"content_type": "application/json"}
 
@@ -117,3 +121,32 @@ def test_no_body_is_an_error_of_the_server(client_of: Any, body: bytes) -> None:
 
 def test_a_server_without_a_sensor_says_how_to_show_one(client: Any) -> None:
     assert client.get("/live").json["detail"].endswith("serve shows a sensor with --attach SOCKET")
+
+
+@pytest.mark.parametrize("item", [b"[" * 12 + b"]" * 12, b'{"a":' * 12 + b"1" + b"}" * 12])
+def test_a_body_of_many_small_things_is_refused_before_they_are_made(client: Any, item: bytes) -> None:
+    body = b'{"rows": [[' + b",".join([item] * 10_000) + b"]]}"
+    assert "objects and lists" in refused(client, body, 413)["detail"]
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """What Python takes for some work at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_name_or_address_is_not_taken_apart() -> None:
+    from sensor.api.json_rows import meant
+    from sensor.api.samples import parse_addresses
+
+    def parse() -> None:
+        with pytest.raises(Problem, match="no IPv4 or IPv6 address"):
+            parse_addresses(["10." * 300_000], "source")
+
+    name = "ab" * 100_000
+    assert peak_bytes(lambda: meant(name, ["flow_duration"], [])) < 10_000
+    assert peak_bytes(parse) < 4_000_000

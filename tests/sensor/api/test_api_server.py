@@ -32,12 +32,15 @@ def raw(server: Served, sent: bytes, timeout: float = 10) -> bytes:
 def test_it_lives_and_is_ready_and_logs_each_request_as_json(server: Served) -> None:
     assert server.ask("GET", "/healthz").document == {"status": "ok"}
     assert server.ask("GET", "/readyz").document == {"status": "ready"}
+    script = server.ask("GET", "/page/page.js").body
     assert server.told[0].startswith("flowvigil: ")
     deadline = time.monotonic() + 20
-    while not any("/readyz" in line for line in server.told) and time.monotonic() < deadline:
+    while not any("/page/page.js" in line for line in server.told) and time.monotonic() < deadline:
         time.sleep(0.02)
     lines = [json.loads(line) for line in server.told if line.startswith("{")]
-    assert {line["url"]["path"] for line in lines} >= {"/healthz", "/readyz"}
+    sizes = {line["url"]["path"]: line["http"]["response"]["body"]["bytes"] for line in lines}
+    assert {"/healthz", "/readyz"} <= set(sizes)
+    assert sizes["/page/page.js"] == len(script)
 
 
 def test_it_counts_rows_and_requests(server: Served, scan_rows: list[dict[str, Any]]) -> None:
@@ -58,6 +61,9 @@ def test_it_counts_rows_and_requests(server: Served, scan_rows: list[dict[str, A
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40_000 + b"\r\n\r\n", 431),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"GET  / HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\nHost: evil.example\r\n\r\n", 400),
     ],
 )
 def test_what_the_server_itself_refuses_is_a_problem_too(server: Served, sent: bytes, status: int) -> None:

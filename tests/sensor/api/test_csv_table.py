@@ -61,3 +61,12 @@ def test_what_is_not_finite_is_refused_by_its_name_in_whatever_column(
             cic_flows.parse(rows)
         assert refused.value.status == 422
         assert name.strip() in {(error.column or "").strip() for error in refused.value.errors}
+
+
+def test_a_row_of_many_lines_is_no_longer_than_a_row_of_one() -> None:
+    cells = b"\n".join([b'a","b'] * 20_000)
+    with pytest.raises(Problem, match=r"a row of 65,5.. characters or more") as refused:
+        parse_csv(b'"' + cells + b'"\n', ROW_FORMAT)
+    assert refused.value.status == 413
+    apart = b"duration,remark\n" + (b"0," + b"x" * 40_000 + b"\n") * 3
+    assert len(parse_csv(apart, ROW_FORMAT).rows) == 3

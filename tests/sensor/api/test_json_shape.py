@@ -34,6 +34,7 @@ def test_a_key_that_is_repeated_counts_twice_with_any_blanks() -> None:
 
 def test_what_a_text_would_become_is_known_before_it_is_parsed() -> None:
     shape = json_shape(b'{"rows": [{"a": 1, "b": -2.5e10}, {"c": "1,2,3,4,5,6,7,8"}, {}], "x": 123456}')
-    assert (shape.keys, shape.depth, shape.commas, shape.rows, shape.widest, shape.number) == (5, 3, 4, 2, 2, 7)
+    measured = (shape.keys, shape.depth, shape.commas, shape.rows, shape.widest, shape.number, shape.opened)
+    assert measured == (5, 3, 4, 2, 2, 7, 5)
     assert json_shape(b"[" * 100).depth == DEEPEST + 1
     assert json_shape(b"]]]}}}").depth == 0
