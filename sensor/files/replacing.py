@@ -14,7 +14,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sensor.files.exchange import UNSUPPORTED, exchange
@@ -120,7 +120,8 @@ class ReplacedDirectory:
         """Have a new directory written and put it in the place of this one, which becomes the previous one.
 
         write: fills an empty directory, whose files get owner and mode of those of the same name; what it raises
-        leaves everything as it is. While locked. Raises NotAtomicError, OSError.
+        leaves everything as it is. An interrupt does, too, or comes too late. While locked. Raises NotAtomicError,
+        OSError.
         """
         self.settle()
         old = self._own.resolve(strict=True)
@@ -131,15 +132,15 @@ class ReplacedDirectory:
                 write(held_fresh)
                 _like(old, held_fresh)
                 _synchronise(held_fresh)
-            if not os.path.islink(self._own):
+            if os.path.islink(self._own):
+                self._lead_to(fresh, old)
+            else:
                 self._exchange(self._own, fresh)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
+                self._keep_as_previous(fresh)
+        except BaseException:  # an interrupt may come when they are exchanged: then it is the old one that has the name
+            with suppress(OSError, NotAtomicError):
+                self.settle()
             raise
-        if os.path.islink(self._own):
-            self._lead_to(fresh, old)
-        else:
-            self._keep_as_previous(fresh)
 
     def restore(self) -> None:
         """Put the previous directory back in its place; what was there becomes the previous one.

@@ -3,6 +3,7 @@
 import errno
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,25 @@ def test_killed_at_any_moment_it_is_the_old_one_or_the_new_one_and_the_next_use_
     # Of a link also what it and the previous one lead to, and what it led to at first, which is not ours.
     left = places(name.parent) - {"site", "site.previous", "elsewhere"}
     assert len(left) == (2 if name.is_symlink() else 0), left
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_an_interrupt_at_any_wait_for_the_disk_loses_neither_the_new_one_nor_the_one_before(
+    name: Path, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, synchronise = 0, replacing._synchronise_entries
+
+    def interrupted(directory: Path) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == at:
+            raise KeyboardInterrupt
+        synchronise(directory)
+
+    monkeypatch.setattr(replacing, "_synchronise_entries", interrupted)
+    directory = ReplacedDirectory(name)
+    with suppress(KeyboardInterrupt):
+        directory.replace(numbered(1))
+    if number_in(name):
+        assert number_in(directory.previous) == 0
+    assert not [place for place in places(name.parent) if ".new-" in place]
