@@ -4,6 +4,7 @@ With tags in the key of a flow each is two flows that nobody answered. They are 
 nothing is looked up before a tag was seen.
 """
 
+from collections import OrderedDict
 from typing import Final
 
 from flows.batch import (
@@ -29,7 +30,9 @@ class SplitSessions:
     def __init__(self) -> None:
         self.count = 0
         self._tagged = False
-        self._tags: dict[tuple[int, ...], int] = {}  # tags of the latest flows without an answer, by who talked
+        # Tags of the latest flows without an answer, by who talked. Ordered: of a plain dict the first is found behind
+        # all that were removed before it.
+        self._tags: OrderedDict[tuple[int, ...], int] = OrderedDict()
 
     def add(self, records: FlowBatch) -> None:
         """Look at each flow when it is reported for the first time."""
@@ -50,5 +53,5 @@ class SplitSessions:
                 del self._tags[(*common, *target, *source)]
                 continue
             if len(self._tags) >= MAX_REMEMBERED:
-                self._tags.pop(next(iter(self._tags)))
+                self._tags.popitem(last=False)
             self._tags[(*common, *source, *target)] = row[VLAN]

@@ -4,13 +4,17 @@ RFC 9293, 3.5: a SYN with another number opens another connection; one with the 
 """
 
 import struct
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from flows.batch import END_DETECTED, END_REASON, FlowBatch
+import numpy as np
+
+from flows.batch import END_DETECTED, END_REASON, IDENTITY_WIDTH, SRC_LOW, VLAN, FlowBatch
+from flows.columns import NAMES
 from flows.meter import Meter, concatenate
 from sensor.metering.captures import CaptureTurns
-from sensor.metering.vlans import SplitSessions
+from sensor.metering.vlans import MAX_REMEMBERED, SplitSessions
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 from sensor.sources.captures.stream import CaptureStream
@@ -130,3 +134,17 @@ def test_two_vlans_with_the_same_addresses_are_two_flows(tmp_path: Path) -> None
     flows, told = read(tmp_path / "a", packets, vlan_in_key=True)
     assert counts(flows) == {(6, 4): 2}
     assert told == []
+
+
+def test_a_flow_beyond_those_that_are_remembered_costs_no_more_than_one_before() -> None:
+    """A flood of a tagged link is all flows without an answer."""
+    split, taken = SplitSessions(), list[float]()
+    for part in range(3):
+        identity = np.zeros((MAX_REMEMBERED, IDENTITY_WIDTH), dtype=np.int64)
+        identity[:, VLAN], identity[:, SRC_LOW] = 5, np.arange(MAX_REMEMBERED) + part * MAX_REMEMBERED
+        values = np.zeros((MAX_REMEMBERED, len(NAMES)))
+        values[:, NAMES.index("fwd_packets")] = 1
+        began = time.process_time()
+        split.add(FlowBatch(identity, values))
+        taken.append(time.process_time() - began)
+    assert taken[2] < 8 * taken[0] + 0.1, taken
