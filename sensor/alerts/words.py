@@ -186,13 +186,16 @@ def clock_time(time_ns: int) -> str:
     return timestamp(time_ns)[11:19]
 
 
-def when(start_ns: int, end_ns: int, now_ns: int, dash: str = "-") -> str:
+def when(start_ns: int, end_ns: int, now_ns: int | None, dash: str = "-") -> str:
     """When something began and last moved, in UTC: `09:01:15-09:01:19`, with the date where that is not now_ns's.
+
+    now_ns: None always has the date.
 
     Such as `2026-03-02 09:01:15-09:01:19`, and with both dates where it went on over midnight. One moment where both
     are in the same second.
     """
-    began, moved, today = moment(start_ns), moment(end_ns), moment(now_ns)[:10]
+    began, moved = moment(start_ns), moment(end_ns)
+    today = None if now_ns is None else moment(now_ns)[:10]
     if began[:10] != moved[:10]:
         return f"{began}{dash}{moved}"
     first = began[11:] if began[:10] == today else began

@@ -1,9 +1,11 @@
 """One row for each alert of a log, though the log has a line each time that it opened, was updated or closed.
 
 A row is shown when its alert has ended, those of open alerts at the end of the log. Memory is bounded: who writes the
-log may open as many alerts as there is room for on a disk.
+log may open as many alerts as there is room for on a disk. Of a plain dict the oldest is found behind all that were
+removed before it, so what gives way in turn is in ordered ones.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -35,7 +37,7 @@ class Row(NamedTuple):
 class Shown:
     """The latest alerts that were shown, so that none is shown again."""
 
-    _ids: dict[Key, None] = field(default_factory=dict)
+    _ids: OrderedDict[Key, None] = field(default_factory=OrderedDict)
 
     def __contains__(self, key: object) -> bool:
         return key in self._ids
@@ -44,7 +46,7 @@ class Shown:
         """Keep an alert; the oldest gives way."""
         self._ids[key] = None
         if len(self._ids) > IDS_KEPT:
-            del self._ids[next(iter(self._ids))]
+            self._ids.popitem(last=False)
 
 
 def each_line(found: Iterable[Entry], matches: Callable[[Alert], bool]) -> Iterator[Row]:
@@ -57,7 +59,7 @@ def one_each(found: Iterable[Entry], matches: Callable[[Alert], bool]) -> Iterat
 
     Files may come in any order, as a pattern of the shell gives rotated ones: the last is by the sensor's own number.
     """
-    waiting: dict[Key, Row] = {}
+    waiting: OrderedDict[Key, Row] = OrderedDict()
     shown = Shown()
     for entry in found:
         alert = entry.alert
@@ -102,14 +104,14 @@ def _told_by(line: bytes, others: Sequence[Sighting]) -> bytes:
 
 def last_each(found: Iterable[Entry], count: int) -> list[Row]:
     """The last line of each of the last alerts, at most so many, in the order of these lines."""
-    rows: dict[Key, Row] = {}
+    rows: OrderedDict[Key, Row] = OrderedDict()
     for entry in found:
         alert = entry.alert
         before = rows.pop(alert.key, None)
         later = before is None or alert.sequence >= before.alert.sequence
         rows[alert.key] = Row(entry.line, alert) if before is None or later else before
         if len(rows) > count:
-            del rows[next(iter(rows))]
+            rows.popitem(last=False)
     return list(rows.values())
 
 

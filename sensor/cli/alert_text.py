@@ -40,7 +40,7 @@ def row_in_words(alert: Alert) -> str:
 
     When it began and last moved, in UTC with the date, and whether it was open by its last line.
     """
-    times = when(alert.start_ns, alert.end_ns, 0)
+    times = when(alert.start_ns, alert.end_ns, None)
     return f"{times}  {severity_word(alert.severity).upper():6}  {state_word(alert):6}  {_who_what_why(alert)}"
 
 

@@ -43,7 +43,7 @@ from sensor.printable import printable
 if TYPE_CHECKING:
     from sensor.alerts.alert import Alert
     from sensor.alerts.reading import Entry
-    from sensor.cli.alert_rows import Row
+    from sensor.cli.alert_rows import Key, Row
 
 app = typer.Typer(
     name="alerts",
@@ -161,10 +161,10 @@ def show(
         if json:
             write_each(entry.line for entry in found)
         else:
-            of_sensor: dict[str, list[Entry]] = {}
+            of_alert: dict[Key, list[Entry]] = {}  # of several sensors, or captures that are copies, each for itself
             for entry in found:
-                of_sensor.setdefault(entry.alert.observer.name, []).append(entry)
-            for place, own in enumerate(of_sensor.values()):
+                of_alert.setdefault(entry.alert.key, []).append(entry)
+            for place, own in enumerate(of_alert.values()):
                 told = wrapped_detail(own, text_width()) if sys.stdout.isatty() else detail(own)
                 print_lines([""] * bool(place) + told)
     return code_of(errors)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sensor import log
+from sensor.alerts.spread import span_in_words
 from sensor.cli.build import without_names
 from sensor.cli.live_capture import drop_privileges, live_turns, open_captures, unprivileged_user
 from sensor.cli.signals import stopped_by_signals
@@ -81,7 +82,8 @@ def _listen(listening: _Listening, path: Path, seconds: float, most_packets: int
     began = time.monotonic()
     for turn in listening.turns:
         passed, packets = time.monotonic() - began, turn.totals.stats.packets
-        show(f"listening: {passed:.0f} of {seconds:.0f} s, {packets:,} packets (Ctrl-C: go on with these)")
+        heard = f"{span_in_words(round(passed * 1e9))} of {span_in_words(round(seconds * 1e9))}"
+        show(f"listening: {heard}, {packets:,} packets (Ctrl-C: go on with these)")
         if turn.totals.lost_packets and not listening.stopping:
             log.warning(f"{path}: takes no more packets; the rehearsal goes on with those that it has")
             listening.stop()

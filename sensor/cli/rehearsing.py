@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from sensor.cli.build import build_judge, build_meter, without_names
 from sensor.cli.stdout import write_lines
+from sensor.terminal.progress_line import one_row
 
 if TYPE_CHECKING:
     from models.fusion import Hybrid
@@ -58,7 +59,7 @@ def progress_on(stream: TextIO, *, quiet: bool) -> Callable[[str], None]:
 
     def draw(text: str) -> None:
         with suppress(OSError, ValueError):  # the terminal was closed
-            stream.write(f"\r\x1b[K{text}")
+            stream.write(f"\r\x1b[K{one_row(text, stream)}")
             stream.flush()
 
     return draw

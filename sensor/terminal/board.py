@@ -14,12 +14,12 @@ from sensor.alerts.words import state_word
 from sensor.errors import SensorError
 from sensor.progress.progress import OpenAlert
 from sensor.site.notes import SiteNotes
+from sensor.terminal.grouping import Key, group_key, source_key, technique_key
 from sensor.terminal.standing import as_it_stands
 
 AlertFilter = Callable[[Alert], bool]
 Page = Literal["list", "detail", "search", "mute", "why", "help", "quit", "traffic"]
 Mute = tuple[Literal["source", "technique"], str]
-Key = tuple[str, str]  # source and technique that the episodes of a row share
 
 MAX_EPISODES: Final = 1000  # retained: the latest ones, and of those before them the ones of the highest risk
 LATEST: Final = MAX_EPISODES // 2
@@ -65,7 +65,7 @@ class EpisodeHistory:
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """Episodes of one source and technique."""
+    """Episodes of one source and technique in one capture."""
 
     key: Key
     episodes: tuple[EpisodeHistory, ...]  # in the order in which they opened
@@ -74,7 +74,7 @@ class BoardRow:
     @property
     def history(self) -> EpisodeHistory:
         """The episode of the newest alert."""
-        return next(episode for episode in reversed(self.episodes) if episode.newest.id == self.newest.id)
+        return next(episode for episode in reversed(self.episodes) if episode.newest.key == self.newest.key)
 
     @property
     def start_ns(self) -> int:
@@ -91,21 +91,6 @@ class BoardRow:
         """Open while one of them goes on, else closed."""
         states = {state_word(episode.newest) for episode in self.episodes}
         return "open" if "open" in states else "closed"
-
-
-def group_key(alert: Alert) -> Key:
-    """The key of the row that an alert is in."""
-    return source_key(alert), technique_key(alert)
-
-
-def source_key(alert: Alert) -> str:
-    """The source that a mute applies to: the address, "storms" for all merged ones."""
-    return "storms" if alert.hosts_merged else alert.source.ip
-
-
-def technique_key(alert: Alert) -> str:
-    """The technique that a mute applies to: its id, else the label, else the verdict."""
-    return alert.technique.id if alert.technique is not None else alert.label or alert.verdict
 
 
 def match_all(_alert: Alert) -> bool:
@@ -141,12 +126,14 @@ class Board:
     opened: int = 0  # episodes opened so far
     frozen_since: int = 0  # episodes opened before the view was frozen
     omitted: int = 0  # alerts that were not passed to the view, because the terminal was too slow
+    forgotten: int = 0  # episodes that gave way to later or graver ones
     # The latest events: time in ns since 1970 and message.
     notes: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=MAX_NOTES))
-    _histories: dict[str, EpisodeHistory] = field(default_factory=dict)
+    _histories: dict[tuple[str, str, str], EpisodeHistory] = field(default_factory=dict)  # by the alerts' key
     _filter: AlertFilter = match_all
     _open: dict[str, OpenAlert] = field(default_factory=dict)
-    _selected: Key | None = None
+    _selected: BoardRow | None = None  # as it was when it was chosen
+    _chosen: BoardRow | None = None  # what was selected before a mute was asked for
     _position: int = 0
     _rows: list[BoardRow] | None = None
     _frozen_histories: tuple[EpisodeHistory, ...] | None = None
@@ -155,12 +142,12 @@ class Board:
         """Add alerts of new and known episodes."""
         for alert in alerts:
             self.opened += alert.action == "opened"
-            history = self._histories.pop(alert.id, None)
+            history = self._histories.pop(alert.key, None)
             if history is None:
                 history = EpisodeHistory(alert, alert)
             # A new value, not a changed one: a frozen view keeps what it shows.
             lines = deque((*history.lines, alert), maxlen=MAX_HISTORY)
-            self._histories[alert.id] = EpisodeHistory(alert, history.first, lines)
+            self._histories[alert.key] = EpisodeHistory(alert, history.first, lines)
             if len(self._histories) >= MAX_EPISODES + AT_ONCE:
                 self._drop_least()
         if alerts and not self.frozen:
@@ -202,7 +189,7 @@ class Board:
         elif self.page == "mute":
             self._mute(key)
         elif self.page == "quit":
-            self.page, self.quit = "list", key in ("q", "y", "enter")
+            self.page, self.quit = "list", key in ("q", "y")
         elif self.page == "why":
             self._give_reason(key)
         elif self.page == "help" and key in ("page up", "page down", " ", "b"):
@@ -225,11 +212,12 @@ class Board:
     def _drop_least(self) -> None:
         earlier = list(self._histories.values())[:-LATEST]
         for history in sorted(earlier, key=lambda history: history.newest.risk)[:AT_ONCE]:
-            del self._histories[history.newest.id]
+            del self._histories[history.newest.key]
+        self.forgotten += AT_ONCE
 
     def _command(self, key: str) -> None:
         if key == "enter" and self.selected is not None:
-            self.page, self.detail_offset, self._selected = "detail", 0, self.selected.key
+            self.page, self.detail_offset, self._selected = "detail", 0, self.selected
         elif key == "/":
             self.page, self.typed, self.search_error = "search", self.query, ""
         elif key == "escape":
@@ -264,7 +252,7 @@ class Board:
         self._position = min(max(self.position + steps, 0), max(len(self.rows) - 1, 0))
         row = self.selected
         # A selection of the first row stays with the first row, so that new alerts are selected as they come.
-        self._selected = row.key if row is not None and (self._position or self.page == "detail") else None
+        self._selected = row if self._position or self.page == "detail" else None
         self.detail_offset = 0
 
     def _scroll(self, rows: int) -> None:
@@ -274,14 +262,17 @@ class Board:
             self._move(rows)
 
     def _restore_selection(self) -> None:
-        """Move the selection to the new index of its row."""
-        rows = self._rows or []
-        if self._selected is None and self.page == "list":
-            self._position = 0
+        """Move the selection to the new index of its row: the one that has its episode now, else its key."""
+        rows, chosen = self._rows or [], self._selected
+        if chosen is None:
+            self._position = 0 if self.page == "list" else self._position
             return
         places = {row.key: place for place, row in enumerate(rows)}
-        self._position = (
-            places.get(self._selected, min(self._position, max(len(rows) - 1, 0))) if self._selected else self._position
+        otherwise = places.get(chosen.key, min(self._position, max(len(rows) - 1, 0)))
+        episode = chosen.newest.key
+        self._position = next(
+            (place for place, row in enumerate(rows) if any(each.newest.key == episode for each in row.episodes)),
+            otherwise,
         )
 
     def _type(self, key: str) -> None:
@@ -312,6 +303,8 @@ class Board:
 
     def _begin_mute(self) -> None:
         """Ask for the reason of a rule; where none can be written, what to hide on this screen alone."""
+        # The alert that is asked about stays selected, whatever comes before the answer.
+        self._chosen, self._selected = self._selected, self.selected
         self.page = "mute"
         if self.marking is None:
             return
@@ -319,8 +312,6 @@ class Board:
         if problem:
             self.said = f"no rule can be written: {problem}; m hides on this screen alone"
             return
-        # The alert that was asked about stays selected, whatever comes while the reason is typed.
-        self._selected = self.selected.key if self.selected else None
         self.page, self.typed, self.search_error = "why", "", ""
 
     def _give_reason(self, key: str) -> None:
@@ -353,6 +344,7 @@ class Board:
             self.mutes.add(("source", source_key(row.newest)))
         elif key == "t":
             self.mutes.add(("technique", technique_key(row.newest)))
+        self._selected = self._chosen
         self._rows = None
 
     def _muted(self, alert: Alert) -> bool:

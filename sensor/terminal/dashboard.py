@@ -17,7 +17,7 @@ from rich.text import Text
 
 from sensor.alerts.alert import Alert
 from sensor.alerts.query import parse
-from sensor.alerts.words import clock_time
+from sensor.alerts.words import when
 from sensor.printable import printable
 from sensor.progress.progress import Progress
 from sensor.terminal.board import Board, NotesWriter
@@ -30,7 +30,7 @@ INTERVAL_S: Final = 0.5
 # DEC private mode 7: terminals disagree on the width of some letters, and no line may spill into the one below it.
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 LEAVE_SEQUENCE: Final = f"{_WRAP}\x1b[?25h\x1b[?1049l"  # all that `leave_screen` writes
-NOTE_NS: Final = 10_000_000_000  # for which an event is in the last line
+NOTE_S: Final = 10.0  # for which an event is in the last line
 
 
 class Dashboard:
@@ -63,6 +63,7 @@ class Dashboard:
         self._progress = Progress()
         self._rates = Rates()
         self._drawn_at = clock() - INTERVAL_S
+        self._noted_at = clock() - NOTE_S
         self._lines: list[Text] = []
         self._size = (0, 0)
         self._on_screen = False  # whether the terminal's alternate screen is in use
@@ -95,7 +96,7 @@ class Dashboard:
 
     def note(self, message: str) -> None:
         """Show an event at once, in place of the key help."""
-        self.board.notes.append((self._wall_clock_ns(), message))
+        self._add_note(message)
         self.draw()
 
     def press(self, keys: Sequence[str]) -> None:
@@ -107,7 +108,7 @@ class Dashboard:
             else:
                 self.board.press(key, list_rows(self._size[1]))
         if self.board.said:
-            self.board.notes.append((self._wall_clock_ns(), self.board.said))
+            self._add_note(self.board.said)
             self.board.said, self.board.answered = "", True
         self.draw()
 
@@ -124,10 +125,10 @@ class Dashboard:
     def finish(self, progress: Progress, problems: Sequence[str] = ()) -> None:
         """Leave the screen, print events and summary. problems: why an input was not read to its end."""
         self.leave_screen()
+        now_ns = self._wall_clock_ns()
         for time_ns, message in self.board.notes:
-            self._print(
-                Text.assemble((clock_time(time_ns), "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}")
-            )
+            moment = when(time_ns, time_ns, now_ns)
+            self._print(Text.assemble((moment, "dim"), " ", ("NOTE  ", "bold"), f" {printable(message, 400)}"))
         self._print(summary(progress, self._mode, self._source, self.board.latest, problems, self._glyphs))
 
     def leave_screen(self) -> None:
@@ -158,7 +159,7 @@ class Dashboard:
             if size != self._size or len(lines) != len(self._lines):
                 self._console.control(Control.clear())
                 self._lines = [Text() for _ in lines]
-            self._size = size
+            self._size = self._console.size = size  # also where COLUMNS says something else
             for row, (line, before) in enumerate(zip(lines, self._lines, strict=True)):
                 if line != before:
                     self._console.control(Control.move_to(0, row))
@@ -173,7 +174,8 @@ class Dashboard:
 
     def _scene(self) -> Scene:
         notes = self.board.notes
-        note = notes[-1] if notes and self._wall_clock_ns() - notes[-1][0] < NOTE_NS else None
+        # By a clock that nobody sets: the wall clock's may go back.
+        note = notes[-1] if notes and self._clock() - self._noted_at < NOTE_S else None
         rates = self._rates.averages(self._progress) if self.board.at_end else self._rates
         bundle = self._progress.bundle or self._bundle
         return Scene(
@@ -195,6 +197,10 @@ class Dashboard:
         except (OSError, ValueError):
             width, height = self._console.size
         return (width or 80, height or 24)
+
+    def _add_note(self, message: str) -> None:
+        self.board.notes.append((self._wall_clock_ns(), message))
+        self._noted_at = self._clock()
 
     def _print(self, renderable: RenderableType) -> None:
         self._console.print(renderable, highlight=False)

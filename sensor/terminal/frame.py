@@ -22,6 +22,8 @@ SPLIT: Final = 34  # lines from which on list and detail stand below each other
 PANE_FROM: Final = 160  # cells from which on there is room for a pane of traffic beside the detail
 DETAIL_LINES: Final = 23  # of a detail that are seen beside the list: its facts, and what to do next
 _HELP_INDENT: Final = 19
+_ASKED: Final = " is meant to be, because: "
+_TYPED_CELLS: Final = 24  # of the end of what is typed, that are seen in a narrow terminal
 HELP: Final = (
     ("up down, j k", "select an alert; Home, End, page keys"),
     ("Enter", "all about it; Enter or Esc goes back, Space and b scroll"),
@@ -156,6 +158,8 @@ def _list_title(board: Board, width: int, glyphs: Glyphs) -> Text:
         words.append(f"search {safe_text(board.query, 60, glyphs)} hides {board.hidden:,}")
     if board.omitted:
         words.append(f"{board.omitted:,} not shown: too many at once")
+    if board.forgotten:
+        words.append(f"{board.forgotten:,} older ones of less risk let go")
     text = f"{glyphs.empty * 2} {f' {glyphs.dot} '.join(words)} "
     line = fit_line(Text(text, "bold yellow" if board.frozen else "bold"), width, glyphs)
     line.append(glyphs.empty * max(0, width - line.cell_len))
@@ -171,10 +175,12 @@ def _bottom_line(scene: Scene, width: int, glyphs: Glyphs) -> Text:
     if board.page == "quit":
         return Text(f"{board.quit_question} q or y ends it, any other key does not", "bold reverse")
     if board.page == "why" and board.selected is not None:
-        asked = f"{safe_text(who(board.selected.newest, glyphs.arrow), 60, glyphs)} is meant to be, because: "
+        room = max(0, min(60, width - _TYPED_CELLS - len(_ASKED)))
+        whose = fit_line(Text(safe_text(who(board.selected.newest, glyphs.arrow), 90, glyphs)), room, glyphs).plain
+        asked = "because: " if board.search_error else f"{whose}{_ASKED}"
         return _prompt(board, asked, "Enter writes a rule, Esc leaves", width, glyphs)
     if board.page == "mute" and board.selected is not None:
-        source, name = (safe_text(word, 40, glyphs) for word in board.selected.key)
+        source, name = (safe_text(word, 40, glyphs) for word in board.selected.key[:2])
         return Text(f"mute: s source {source}, t technique {name}, any other key neither", "bold reverse")
     if scene.note is not None and (not board.at_end or board.answered):  # events are printed at the end too
         time_ns, message = scene.note
@@ -189,7 +195,9 @@ def _prompt(board: Board, asked: str, keys: str, width: int, glyphs: Glyphs) -> 
     """A prompt: the end of what was typed, and the error of what was typed last. keys: those that end it."""
     typed = Text(safe_text(board.typed, 400, glyphs))
     search_error = f"  {safe_text(board.search_error, 200, glyphs)}" if board.search_error else f"  {keys}"
-    room = max(width // 2 if board.search_error else width - len(keys) - 5, len(asked) + 7) - len(asked) + 1
+    beside = width // 2 if board.search_error else width - len(keys) - 5
+    least = 7 if board.search_error else max(7, min(_TYPED_CELLS, width - len(asked) - 2))  # before the keys
+    room = max(beside - len(asked), least) + 1
     while typed.cell_len > room:
         typed = typed[1:]
     return Text.assemble(

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TextIO
+from typing import Final, TextIO
 
 from sensor.alerts.alert import Alert
+from sensor.alerts.spread import span_in_words
 from sensor.printable import printable
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
 from sensor.progress.words import drift_in_words, early_in_words, first_problems
+
+_TWO_DAYS_S: Final = 172_800.0
 
 
 class NoScreen:
@@ -85,12 +88,17 @@ class SummaryLine:
             f"{progress.attacks:,} attack and {progress.uncertain:,} uncertain alerts, {merged}{muted}"
             f"not decoded: {left_out}, {unjudged}{filtered}{shed}dropped: {progress.dropped:,}, "
             f"evicted: {progress.evicted:,}, {context}{early}late: {progress.late:,}, "
-            f"clock jumps: {progress.clock_jumps:,}, {drift}{lost}{_outputs(progress)}{progress.elapsed_s:.1f} s"
+            f"clock jumps: {progress.clock_jumps:,}, {drift}{lost}{_outputs(progress)}{_elapsed(progress.elapsed_s)}"
         )
         _write(self._stream, f"{text}\n")
         for hint in hints(progress):
             _write_line(self._stream, hint.message)
         _write_problems(self._stream, problems)
+
+
+def _elapsed(elapsed_s: float) -> str:
+    """Seconds, from two days on days."""
+    return f"{elapsed_s:.1f} s" if elapsed_s < _TWO_DAYS_S else span_in_words(round(elapsed_s * 1e9))
 
 
 def _outputs(progress: Progress) -> str:

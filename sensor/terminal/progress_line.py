@@ -1,5 +1,6 @@
 """The progress of a run over captures, as one line of a terminal that is drawn over."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, TextIO
@@ -28,7 +29,7 @@ class ProgressLine:
         share = (
             f"{100 * min(1.0, progress.bytes_read / progress.size):.0f} %" if progress.size else _megabytes(progress)
         )
-        self._show(f"\r\x1b[K{share}: {self._describe(progress)}")
+        self._show(f"\r\x1b[K{one_row(f'{share}: {self._describe(progress)}', self._stream)}")
 
     def left_out(self, alerts: int) -> None:
         """Show nothing, as alerts are not shown."""
@@ -49,6 +50,15 @@ class ProgressLine:
             self._stream.flush()
         except (OSError, ValueError):
             self._stream = None
+
+
+def one_row(text: str, stream: TextIO) -> str:
+    """As much of a text as a row of a terminal has room for: of one that went on below, that row alone is erased."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # none any more
+        return text
+    return text if len(text) < columns or not columns else text[: columns - 1]
 
 
 def _megabytes(progress: Progress) -> str:

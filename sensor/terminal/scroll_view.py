@@ -50,9 +50,10 @@ class ScrollView:
         self._glyphs = glyphs_for(console)
         self._drawn_at = clock() - INTERVAL_S
         self._drawn = Progress()
-        self._pending: dict[str, tuple[bool, Alert]] = {}  # id → opened since the last drawing, its newest state
+        # By the alerts' key: whether it opened since the last drawing, and its newest state.
+        self._pending: dict[tuple[str, str, str], tuple[bool, Alert]] = {}
         self._omitted = 0
-        self._latest: dict[str, Alert] = {}
+        self._latest: dict[tuple[str, str, str], Alert] = {}
         self._rate = 0.0
         self._live: Live | None = None
 
@@ -96,19 +97,19 @@ class ScrollView:
         self._print(summary(progress, self._mode, self._source, latest, problems, self._glyphs))
 
     def _record(self, alert: Alert) -> None:
-        self._latest[alert.id] = alert
+        self._latest[alert.key] = alert
         if len(self._latest) >= 2 * MAX_ALERTS:
             highest = sorted(self._latest.values(), key=lambda latest: -latest.risk)[:MAX_ALERTS]
-            self._latest = {latest.id: latest for latest in highest}
+            self._latest = {latest.key: latest for latest in highest}
         if alert.muted is not None:
             return  # it is counted
-        if alert.id in self._pending:
-            opened, first = self._pending[alert.id]
-            self._pending[alert.id] = (opened, replace(alert, time_ns=first.time_ns))
+        if alert.key in self._pending:
+            opened, first = self._pending[alert.key]
+            self._pending[alert.key] = (opened, replace(alert, time_ns=first.time_ns))
         elif alert.action == "closed":
             return  # how an alert ended is in the summary
         elif len(self._pending) < MAX_ALERTS_SHOWN:
-            self._pending[alert.id] = (alert.action == "opened", alert)
+            self._pending[alert.key] = (alert.action == "opened", alert)
         else:
             self._omitted += 1
 

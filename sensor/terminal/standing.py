@@ -11,7 +11,8 @@ def as_it_stands(alert: Alert, now: OpenAlert) -> Alert:
     """An alert's newest line with the counts and times of now, in its reason too; the line where that is newer."""
     if alert.action == "closed" or now.flows <= alert.spread.flows:
         return alert
-    start_ns, end_ns = min(alert.start_ns, now.start_ns), max(alert.end_ns, now.end_ns)
+    # All times are those of now: between the line and now somebody may have set the clock that both are told by.
+    start_ns, end_ns = now.start_ns, now.end_ns
     spread = replace(
         alert.spread,
         flows=now.flows,

@@ -152,8 +152,10 @@ def packet_losses(progress: Progress, *, all_reasons: bool = False) -> str:
     words = f"{total:,} packets not decoded"
     if total:
         words += f" ({_reasons(progress.undecoded, len(progress.undecoded) if all_reasons else _MAX_REASONS)})"
-    words = f"{words}, {progress.dropped:,} dropped"
-    if progress.evicted and not all_reasons:  # first: the line is cut where it is too long
+    lost = f"{progress.dropped:,} dropped"
+    # First what was lost: the line is cut where it is too long.
+    words = f"{words}, {lost}" if all_reasons or not progress.dropped else f"{lost}, {words}"
+    if progress.evicted and not all_reasons:
         words = f"table full: {progress.evicted:,} flows evicted, {words}"
     return words
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from sensor.alerts.json_lines import LONGEST_LINE, Follower
 from sensor.alerts.reading import Entry, ReadErrors, entries
 from sensor.alerts.techniques import technique_of
 from sensor.cli.alert_listing import wrapped_detail
-from sensor.cli.alert_rows import one_each
+from sensor.cli.alert_rows import IDS_KEPT, Shown, one_each
 from sensor.cli.alert_stats import Statistics
 from sensor.cli.alert_text import detail, line_in_words, row_in_words
 from sensor.errors import InputError
@@ -208,6 +209,16 @@ def test_rows_that_wait_are_bounded_and_none_is_lost(monkeypatch: pytest.MonkeyP
     rows = one_each(opened, lambda _alert: True)
     assert next(rows).alert.id == f"{0:026}"  # the oldest, when there was no more room
     assert len(list(rows)) == 99
+
+
+def test_an_alert_beyond_those_that_are_kept_costs_no_more_than_one_before() -> None:
+    shown, taken = Shown(), list[float]()
+    for part in range(3):
+        began = time.process_time()
+        for number in range(IDS_KEPT):
+            shown.add(("gw1", "", f"{part} {number}"))
+        taken.append(time.process_time() - began)
+    assert taken[2] < 8 * taken[0] + 0.1, taken
 
 
 @pytest.mark.parametrize("command", [("search", "port:22"), ("tail", "-n", "1")])
@@ -522,3 +533,21 @@ def test_a_terminal_gets_words_and_a_pipe_gets_json(log: Path) -> None:
     assert b"MEDIUM" in run.stdout
     assert b"Network Service Discovery" in run.stdout
     assert b'{"@timestamp"' not in run.stdout
+
+
+def test_a_row_has_its_date_also_on_the_first_day_of_all() -> None:
+    row = row_in_words(an_alert(start_ns=SECOND_NS, end_ns=9 * SECOND_NS))
+    assert row.startswith("1970-01-01 00:00:01-00:00:09  HIGH")
+
+
+def test_show_tells_of_each_capture_by_itself_where_copies_give_one_id(tmp_path: Path) -> None:
+    lines = [
+        alert_line(an_alert(action=action, sequence=n, capture=name, time_ns=START_NS + n * SECOND_NS))
+        for n, (name, action) in enumerate([("a", "opened"), ("a", "closed"), ("b", "opened"), ("b", "closed")], 1)
+    ]
+    (tmp_path / "log").write_bytes(b"".join(lines))
+    text = flowvigil("alerts", "show", "AAAA", tmp_path / "log").stdout.decode()
+    first, second = text.split("\n\nHIGH")
+    for told, name in ((first, "a"), (second, "b")):
+        assert f"Capture     {name}\n" in told
+        assert (told.count(" opened "), told.count(" closed ")) == (1, 1)

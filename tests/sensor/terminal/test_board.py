@@ -14,7 +14,7 @@ from sensor.alerts.techniques import technique_of
 from sensor.errors import ConfigError
 from sensor.site.notes import Party, Rule, SiteNotes
 from sensor.terminal.board import AT_ONCE, LATEST, MAX_EPISODES, SORTS, Board
-from tests.support.alerts import an_alert
+from tests.support.alerts import SPREAD, an_alert
 
 pytestmark = pytest.mark.ux
 
@@ -172,7 +172,7 @@ def test_of_a_storm_the_latest_and_before_them_the_gravest_are_kept() -> None:
     assert kept > {alert(number, "192.0.2.2").id for number in range(count - LATEST, count)}
     assert kept > {alert(number, "192.0.2.2").id for number in range(100, count, 100)}
     assert "192.0.2.1" in sources(made)
-    assert made.opened == count
+    assert (made.opened, made.forgotten) == (count, count - len(made.latest))
 
 
 @given(st.lists(st.one_of(st.sampled_from(KEYS), st.integers(0, 5)), max_size=60))
@@ -190,6 +190,37 @@ def test_no_order_of_keys_and_alerts_loses_an_alert_or_the_selection(steps: list
     assert {known.id for known in made.latest} == given_ids
     if not made.frozen:
         assert shown + made.hidden + made.muted_alerts == len(given_ids)
+
+
+MANY = replace(SPREAD, origins=50)
+
+
+def test_what_is_muted_is_what_was_asked_about_whatever_comes_before_the_answer() -> None:
+    made = pressed(board(alert(1, "192.0.2.1")), "m")
+    made.add([alert(2, "192.0.2.2")])
+    assert sources(pressed(made, "s")) == ["192.0.2.2"]
+    made = pressed(board(alert(1, "192.0.2.1")), "m", "x")
+    made.add([alert(2, "192.0.2.2")])
+    assert made.selected is not None
+    assert made.selected.newest.id == "2"
+
+
+def test_an_alert_of_many_sources_stays_muted_and_selected_whichever_of_them_a_line_shows() -> None:
+    grown = alert(1, "198.51.100.9", action="updated", spread=MANY)
+    made = pressed(board(alert(2, "192.0.2.2"), alert(3, "198.51.100.1", spread=MANY)), "m", "s")
+    made.add([alert(3, "198.51.100.9", action="updated", spread=MANY)])
+    assert sources(made) == ["192.0.2.2"]
+    made = pressed(board(alert(1, "198.51.100.1"), alert(4, "192.0.2.4"), alert(5, "192.0.2.5")), "end", "enter")
+    made.add([grown])
+    assert made.selected is not None
+    assert made.selected.newest == grown
+
+
+def test_alerts_of_two_captures_are_two_though_copies_give_them_one_id() -> None:
+    lines = [alert(1, capture=name, action=action) for name in ("a.pcap", "b.pcap") for action in ("opened", "closed")]
+    made = board(*lines)
+    shown = {row.newest.capture: [line.action for line in row.history.lines] for row in made.rows}
+    assert shown == {"a.pcap": ["opened", "closed"], "b.pcap": ["opened", "closed"]}
 
 
 # Notes of the site

@@ -27,6 +27,7 @@ from sensor.terminal.detail import bar, detail
 from sensor.terminal.frame import Scene, frame
 from sensor.terminal.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from sensor.terminal.header import Rates
+from sensor.terminal.standing import as_it_stands
 from tests.support.alerts import an_alert
 from tests.support.examples import examples
 
@@ -108,6 +109,12 @@ def test_reading_a_file_tells_how_much_of_when_and_no_rate_of_a_wire(width: int,
     today = replace(read, traffic_time_ns=TODAY_NS + 90_000_000_000)
     assert "400 flows  22:15:00–22:16:30 UTC (90.0 s)" in rows(board, width, 24, mode="read", progress=today)[1]
     assert ("scoring 50 µs/flow" in rows(board, width, 24, mode="read", progress=today)[1]) == (width >= 110)
+
+
+def test_packets_that_were_dropped_are_seen_at_80_columns_whatever_else_was_left_out() -> None:
+    undecoded = {"no IP packet": 123_456, "a fragment that came alone": 7_890, "truncated": 12}
+    troubled = replace(PROGRESS, alerts=1234, attacks=1000, uncertain=234, undecoded=undecoded)
+    assert "5 dropped" in rows(board_of(), 80, 24, progress=troubled)[2]
 
 
 def test_trouble_has_a_line_of_its_own() -> None:
@@ -236,7 +243,7 @@ def test_a_key_shows_the_traffic_at_any_size_and_any_key_leaves_it() -> None:
 
 def test_counts_of_an_open_alert_go_up_between_its_lines_but_not_while_frozen() -> None:
     board = board_of(an_alert())
-    now = OpenAlert("A" * 26, TODAY_NS, TODAY_NS + 10**9, 1234, 5678, 0, 1, 1, 1)
+    now = OpenAlert("A" * 26, TODAY_NS - 10**11, TODAY_NS + 10**9, 1234, 5678, 0, 1, 1, 1)
     board.see([now])
     text = "\n".join(rows(board, 120, 40))
     assert "port 22 on one host: 1,234 flows" in text
@@ -251,10 +258,19 @@ def test_counts_of_an_open_alert_go_up_between_its_lines_but_not_while_frozen() 
     assert "9,999 flows" not in "\n".join(rows(board, 120, 40))
 
 
+def test_a_clock_that_was_set_makes_no_alert_last_longer() -> None:
+    alert, hour_ns = an_alert(), 3600 * 10**9
+    for step_ns in (hour_ns, -hour_ns):
+        now = OpenAlert(alert.id, alert.start_ns + step_ns, alert.end_ns + step_ns, 400, 800, 0, 1, 1, 1)
+        seen = as_it_stands(alert, now)
+        assert (seen.start_ns, seen.end_ns, seen.spread.span_ns) == (now.start_ns, now.end_ns, 9 * 10**9)
+        assert "400 flows in 9.0 s, 44 a second" in seen.reason
+
+
 def test_a_watch_asks_once_before_it_is_quit() -> None:
     board = board_of(an_alert())
     board.quit_question = "End this watch?"
-    for key in ("q", "x", "q"):
+    for key in ("q", "x", "q", "enter", "q"):
         assert not board.quit
         board.press(key)
     assert rows(board, 80, 24)[-1].startswith("End this watch? q or y ends it")
@@ -409,6 +425,29 @@ def test_a_key_is_answered_at_once_and_an_event_stands_below_for_a_while() -> No
     assert end.index("\x1b[?1049l") < end.index("354,000 packets")
 
 
+def test_an_event_stands_below_as_long_whoever_sets_the_clock_and_has_its_date_at_the_end() -> None:
+    terminal, wall_ns = Terminal(), [TODAY_NS]
+    console = terminal.console
+    view = Dashboard(console, "watch", "eth0", "x", clock=lambda: terminal.now, wall_clock_ns=lambda: wall_ns[0])
+    with view:
+        view.note("eth0 went down")
+        terminal.drawn()
+        terminal.now, wall_ns[0] = terminal.now + 11, TODAY_NS - 3600 * 10**9
+        view.update(PROGRESS, [])
+        assert "? help" in terminal.drawn()
+        wall_ns[0] = LATER_NS
+        view.finish(PROGRESS)
+    assert re.search(r"2023-11-14 22:15:00\S* \S*NOTE", terminal.drawn())
+
+
+def test_all_of_the_terminal_is_drawn_on_though_columns_say_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(width=None, _environ={"TERM": "xterm", "COLUMNS": "40", "LINES": "10"})  # type: ignore[arg-type]
+    monkeypatch.setattr(terminal.view, "_terminal_size", lambda: (80, 24))
+    with terminal.view as view:
+        view.update(PROGRESS, [an_alert()])
+    assert "bundle cic2017" in terminal.drawn()
+
+
 def test_the_screen_comes_back_when_the_run_fails() -> None:
     terminal = Terminal()
 
@@ -487,3 +526,15 @@ def test_what_notes_mute_is_counted_and_shown_on_demand_with_whom_and_why() -> N
     assert "show or hide what the site's notes mute" in text
     assert "asks why" not in text
     assert "site's notes" not in "\n".join(rows(board_of(an_alert(), keys=("?",)), 120, 40))
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_what_is_typed_is_seen_whoever_it_is_about(width: int) -> None:
+    sides = Endpoint("2001:db8:20:1:a8bb:ccff:fe00:1234", 51514, 1, 1), Endpoint("2001:db8:30:2::53", 53, 1, 1)
+    board = Board(lambda query: parse(query).matches, Writer())
+    board.add([an_alert(source=sides[0], destination=sides[1], ip_version=6)])
+    for key in ("m", *"every night"):
+        board.press(key)
+    assert "because: every night_" in rows(board, width, 24)[-1]
+    board.search_error = "no space left"
+    assert "no space left" in rows(board, width, 24)[-1]

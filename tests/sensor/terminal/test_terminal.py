@@ -1,7 +1,9 @@
 """The terminal view: what is shown, on which terminal, and that nothing from outside can give it orders."""
 
 import io
+import os
 import re
+import termios
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from sensor.progress.progress import InterfaceState, Progress, WorkerRate
 from sensor.progress.words import accounting, worker_rates
 from sensor.terminal.glyphs import ASCII
 from sensor.terminal.plain_screens import SilentScreen, SummaryLine
+from sensor.terminal.progress_line import one_row
 from sensor.terminal.scroll_view import ScrollView
 from sensor.terminal.status import status
 from tests.support.alerts import an_alert
@@ -78,7 +81,7 @@ def test_a_full_table_and_clocks_that_jump_are_told_where_there_were_any() -> No
     assert "5 packets stamped before an earlier one, 2 clock jumps" in plain.replace("\n", " ")
     assert "table was full" not in shown(Progress(packets=100), []).plain
     lines = str(status(progress, "watch", "eth0", 0.0, ASCII).renderables[3])
-    assert lines.startswith("table full: 1,234 flows evicted, 0 packets not decoded")
+    assert lines.startswith("table full: 1,234 flows evicted, 4 dropped, 0 packets not")
     line = io.StringIO()
     SummaryLine(line, "read", "x").finish(progress)
     assert "evicted: 1,234, late: 5, clock jumps: 2, " in line.getvalue()
@@ -267,6 +270,15 @@ def test_workers_are_shown_with_their_rates_of_many_the_slowest_and_the_fastest(
     assert worker_rates(()) == ""
 
 
+def test_a_line_that_is_drawn_over_takes_one_row() -> None:
+    reader, terminal = os.openpty()
+    with os.fdopen(reader, "rb"), os.fdopen(terminal, "w") as stream:
+        termios.tcsetwinsize(terminal, (24, 40))
+        assert one_row("x" * 39, stream) == "x" * 39
+        assert one_row("x" * 100, stream) == "x" * 39
+    assert one_row("x" * 100, io.StringIO()) == "x" * 100
+
+
 def test_a_storm_of_alerts_is_counted_and_not_printed_and_the_gravest_is_kept() -> None:
     storm = [an_alert(id=str(i), risk=1.0) for i in range(10_000)]
     screen = shown(Progress(alerts=10_001, attacks=10_001), [an_alert(id="worst", risk=99.0), *storm])
@@ -399,3 +411,14 @@ def test_marks_do_not_pile_up() -> None:
 @pytest.mark.parametrize("text", ["", "cic2017", "naïve", "流量", "a b", "rate > 5 %", "C:\\x"])
 def test_printable_text_of_any_language_stays(text: str) -> None:
     assert printable(text) == text
+
+
+def test_the_summary_lists_alerts_of_two_captures_though_copies_give_them_one_id() -> None:
+    plain = shown(Progress(alerts=2, attacks=2), [an_alert(capture="a.pcap"), an_alert(capture="b.pcap")]).plain
+    assert "more" not in plain
+
+
+def test_a_watch_of_days_tells_days() -> None:
+    line = io.StringIO()
+    SummaryLine(line, "watch", "eth0").finish(Progress(elapsed_s=259_200.0))
+    assert line.getvalue().endswith(", 3.0 days\n")
