@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from sensor.cli.alert_rows import Row
-from sensor.cli.stdout import write_each
+from sensor.cli.stdout import encoded, write_each
 from sensor.printable import in_ascii, takes_unicode
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def show_rows(rows: Iterable[Row], form: Form, *, lines: bool) -> int:
         write_each(row.line for row in counted)
     elif form is Form.TEXT:
         width = text_width()
-        write_each(_encoded(line.plain for line in _words(row, width, lines=lines)) for row in counted)
+        write_each(encoded(line.plain for line in _words(row, width, lines=lines)) for row in counted)
     else:
         from rich.console import Console
 
@@ -81,7 +81,7 @@ def text_width() -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Lines whose texts have been made printable, as they are."""
-    write_each([_encoded(lines)])
+    write_each([encoded(lines)])
 
 
 def wrapped_detail(entries: "Sequence[Entry]", width: int) -> list[str]:
@@ -99,12 +99,6 @@ def wrapped_detail(entries: "Sequence[Entry]", width: int) -> list[str]:
         first, *rest = wrapped(line[indent:], width, indent, hanging=step)
         drawn += [line[:indent] + first.plain[indent:], *(each.plain for each in rest)]
     return drawn
-
-
-def _encoded(lines: Iterable[str]) -> bytes:
-    text = "".join(f"{line}\n" for line in lines)
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace") if takes_unicode(encoding) else in_ascii(text).encode()
 
 
 class _Counted:

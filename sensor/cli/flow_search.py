@@ -14,7 +14,7 @@ import typer
 from sensor import log
 from sensor.cli.flow_log_argument import are_flow_logs
 from sensor.cli.queries import read_query
-from sensor.cli.stdout import write_lines
+from sensor.cli.stdout import encoded, write_lines
 from sensor.errors import INPUT, OK, InputError
 from sensor.printable import printable
 from sensor.progress.words import first_problems
@@ -275,4 +275,4 @@ def _observer(file: "FlowsFile") -> "Observer":
 
 
 def _line(text: str) -> bytes:
-    return f"{text}\n".encode(sys.stdout.encoding or "utf-8", "replace")
+    return encoded([text])

@@ -150,7 +150,7 @@ def flows(
     \b
     src: dst: host:      an address or a network
     port: dport: sport:  ports; port: is the target's
-    proto: vlan:         tcp, udp, icmp …; a tag
+    proto: vlan:         tcp, udp, icmp ...; a tag
     bytes: packets:      of both directions
     duration:            seconds
     after: before:       when it began, UTC

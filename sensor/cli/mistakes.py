@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from ast import literal_eval
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ MOST_CHARACTERS: Final = 200  # of a word that is quoted
 _PACKINGS: Final = ("", ".gz", ".zst", ".xz", ".bz2", ".lz4")
 _CAPTURES: Final = tuple(name + packing for name in (".pcap", ".pcapng", ".cap", ".dmp") for packing in _PACKINGS)
 _ALERTS: Final = tuple(name + packing for name in (".jsonl", ".ndjson", ".json") for packing in _PACKINGS)
-_TABLES: Final = (".csv", ".parquet")
+_CSV: Final = tuple(f".csv{packing}" for packing in _PACKINGS)
 # What other programs call it.
 _OTHER_NAMES: Final = {
     "analyse": "read", "analyze": "read", "detect": "read", "replay": "read", "open": "read", "scan": "read",
@@ -24,7 +25,8 @@ _OTHER_NAMES: Final = {
     "learn": "baseline", "alert": "alerts", "flow": "flows", "export": "flows",
     "version": "--version", "help": "--help", "man": "--help",
 }  # fmt: skip
-_NO_COMMAND: Final = re.compile(r"No such command '(.*?)'\.?(?: Did you mean (.*)\?)?$", re.DOTALL)
+# The word as Python writes it: in other quotes where it has one, some letters escaped.
+_NO_COMMAND: Final = re.compile(r"No such command ('.*?'|\".*?\")\.?(?: Did you mean (.*)\?)?$", re.DOTALL)
 _EXTRA: Final = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)$", re.DOTALL)
 _NO_OPTION: Final = re.compile(r"No such option: (\S+)(?: Did you mean (\S+)\?)?(?: \(Possible options: (.*)\))?$")
 _MISSING: Final = re.compile(r"Missing (argument|option) (.*)$", re.DOTALL)
@@ -58,7 +60,9 @@ def meant_by(word: str) -> str:
         return f"flowvigil read {quoted}"
     if name.endswith(_ALERTS):
         return f"flowvigil report {quoted} -o report.html"
-    if name.endswith(_TABLES):
+    if name.endswith(_CSV):
+        return f"flowvigil explore {quoted} -o explored.html"
+    if name.endswith(".parquet"):
         return f"flowvigil flows {quoted}"
     if name.endswith((".yaml", ".yml")):
         return f"flowvigil config check {quoted}"
@@ -81,7 +85,7 @@ def _interfaces() -> set[str]:
 
 
 def _no_command(path: str, error: Any, match: re.Match[str]) -> str:
-    word, near = match[1], match[2]
+    word, near = str(literal_eval(match[1])), match[2]
     meant = meant_by(word) if path == "flowvigil" else ""
     if near and not meant:
         return f"found {word!r}, which is no command, did you mean {near.replace(chr(39), '')}?"

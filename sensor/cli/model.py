@@ -24,7 +24,7 @@ app = typer.Typer(
 
 JsonOption = Annotated[bool, typer.Option("--json", help="A JSON object a bundle.")]
 DirectoriesArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[DIR…]", help="Also those in these directories.", readable=False)
+    list[Path] | None, typer.Argument(metavar="[DIR...]", help="Also those in these directories.", readable=False)
 ]
 NameArgument = Annotated[
     str | None, typer.Argument(metavar="[BUNDLE]", help="Name of a shipped bundle, or a directory; default: default.")

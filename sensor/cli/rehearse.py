@@ -34,7 +34,7 @@ STDIN: Final = "-"
 STDIN_BYTES: Final = 4_000_000_000  # of standard input that are taken
 
 SourcesArgument = Annotated[
-    list[str], typer.Argument(metavar="CAPTURE…|INTERFACE", help="Captures as read takes them, or one interface.")
+    list[str], typer.Argument(metavar="CAPTURE...|INTERFACE", help="Captures as read takes them, or one interface.")
 ]
 ForOption = Annotated[
     str | None,

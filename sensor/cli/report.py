@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 InputsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="CAPTURE…|ALERTS.jsonl…", help="Captures as read takes them, or its JSONL; - is stdin."),
+    typer.Argument(metavar="CAPTURE...|ALERTS.jsonl...", help="Captures as read takes them, or its JSONL; - is stdin."),
 ]
 SinceOption = Annotated[
     str | None,

@@ -8,11 +8,11 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TextIO
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.tail import WholeLines
-from sensor.printable import terminal_safe
+from sensor.printable import ascii_errors, in_ascii, takes_unicode, terminal_safe
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -52,12 +52,27 @@ def own_streams() -> None:
         return
     if os.name == "posix":
         sys.stdout.flush()
+        encoding, errors = encoding_for(sys.stdout)
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Waiting(descriptor, "w", closefd=False)),
-            encoding=sys.stdout.encoding,
-            errors=sys.stdout.errors,
+            encoding=encoding,
+            errors=errors,
             line_buffering=sys.stdout.isatty(),
         )
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            encoding, errors = encoding_for(sys.stderr)
+            sys.stderr.reconfigure(encoding=encoding, errors=errors)
+
+
+def encoding_for(stream: TextIO) -> tuple[str, str]:
+    """Encoding and handler of its errors for a stream: ASCII for a terminal that shows no more (takes_unicode).
+
+    Elsewhere as the surroundings say; what an encoding has no letter for is replaced, not an error.
+    """
+    if stream.isatty() and not takes_unicode(stream.encoding):
+        return "ascii", ascii_errors()
+    errors = stream.errors or "strict"
+    return stream.encoding, errors if stream.encoding.lower().startswith("utf") else ascii_errors()
 
 
 def write_stdout(text: str) -> None:
@@ -73,6 +88,13 @@ def write_stdout(text: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise stdout_error(error) from error
+
+
+def encoded(lines: Iterable[str]) -> bytes:
+    """Lines for people, each with its newline, as stdout takes them."""
+    text = "".join(f"{line}\n" for line in lines)
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace") if takes_unicode(encoding) else in_ascii(text).encode()
 
 
 def write_lines(lines: Iterable[bytes]) -> None:

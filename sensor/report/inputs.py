@@ -75,7 +75,7 @@ def _kind_of(head: bytes, name: str) -> Kind:
         return "alerts"
     if head and (is_text(head) or head[:4] == PARQUET_MAGIC):
         expected = "captures (pcap, pcapng) or flowvigil's alerts (JSON lines)"
-        raise InputError(f"{name}: found {describe(head)}, expected {expected}; flow tables: flowvigil flows")
+        raise InputError(f"{name}: found {describe(head)}, expected {expected}; flow tables: flowvigil explore")
     return "captures"
 
 

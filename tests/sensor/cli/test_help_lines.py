@@ -36,6 +36,7 @@ def test_no_line_of_a_help_is_wider_than_80_columns_and_no_sentence_is_cut(path:
 
 @pytest.mark.parametrize("path", list(HELPS))
 def test_no_help_speaks_of_types_of_a_programming_language(path: str) -> None:
+    assert HELPS[path].isascii()  # for any terminal
     assert not re.search(r"<(str|int|float|path|Path|bool|list|dir)", HELPS[path])
 
 

@@ -25,6 +25,7 @@ LOOPBACK = next((name for _, name in socket.if_nameindex() if name.startswith("l
         (LOOPBACK, f"flowvigil watch -i {LOOPBACK}"),
         ("alerts.jsonl", "flowvigil report alerts.jsonl -o report.html"),
         ("flows.parquet", "flowvigil flows flows.parquet"),
+        ("flows.csv.gz", "flowvigil explore flows.csv.gz -o explored.html"),
         ("site.yaml", "flowvigil config check site.yaml"),
         ("analyze", "flowvigil read"),
         ("monitor", "flowvigil watch"),
@@ -47,6 +48,7 @@ def test_what_is_there_is_looked_at(tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         (("x.pcap",), 2, "found 'x.pcap', which is no command, did you mean `flowvigil read x.pcap`?"),
+        (("it's.pcap",), 2, "did you mean `flowvigil read 'it'\"'\"'s.pcap'`?"),
         (("frobnicate",), 2, "found 'frobnicate', which is no command, expected one of read, watch, "),
         (("model", "lst"), 2, "found 'lst', which is no command, did you mean list?"),
         (("watch", "eth7"), 2, "expected each interface behind its -i: `flowvigil watch -i eth7`"),
@@ -90,7 +92,7 @@ def test_report_says_what_it_takes_of_a_table(page: tuple[str, ...], tmp_path: P
     assert result.code == 6
     assert result.stderr == [
         f"flowvigil: {table}: found a text file, expected captures (pcap, pcapng) or flowvigil's alerts (JSON lines); "
-        "flow tables: flowvigil flows"
+        "flow tables: flowvigil explore"
     ]
 
 

@@ -1,5 +1,6 @@
 """What an operator gets wrong is one line and the documented exit code, whichever command hears it."""
 
+import io
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sensor.cli.stdout import encoding_for
 from tests.support.command import DEMO, FLOWVIGIL, ended, flowvigil, surroundings
 
 pytestmark = [pytest.mark.ux, pytest.mark.takes(12)]
@@ -135,3 +137,33 @@ sensor.__main__.main()
 """
     run = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"flowvigil: interrupted\n")
+
+
+class ATerminal(io.TextIOWrapper):
+    """A terminal in memory."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "locale", "shown"),
+    [
+        (ATerminal, "utf-8", "C.UTF-8", "9 µs × 2 …".encode()),
+        (ATerminal, "utf-8", "C", b"9 us x 2 ..."),
+        (ATerminal, "latin-1", "de_DE", b"9 us x 2 ..."),
+        (io.TextIOWrapper, "latin-1", "de_DE", b"9 \xb5s \xd7 2 ..."),
+        (io.TextIOWrapper, "utf-8", "C", "9 µs × 2 …".encode()),
+    ],
+)
+def test_stdout_gets_the_letters_that_it_has(
+    kind: type[io.TextIOWrapper], encoding: str, locale: str, shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    content = io.BytesIO()
+    stream = kind(content, encoding=encoding)
+    taken, errors = encoding_for(stream)
+    stream.reconfigure(encoding=taken, errors=errors)
+    stream.write("9 µs × 2 …")
+    stream.flush()
+    assert content.getvalue() == shown
