@@ -80,3 +80,18 @@ def test_manual_changelog_examples_and_completions_are_where_debian_has_them(tre
 
 def test_bash_takes_the_completion(tree: Path) -> None:
     subprocess.run(("bash", "-n", tree / COMPLETIONS["bash"]), check=True)
+
+
+@pytest.mark.parametrize("action", ["remove", "upgrade"])
+def test_what_was_compiled_of_modules_goes_with_them(action: str, tmp_path: Path) -> None:
+    """Else a directory that the next release does not have stays, and with it all that is above it."""
+    compiled = tmp_path / "home" / "models" / "__pycache__"
+    compiled.mkdir(parents=True)
+    (compiled / "a.pyc").touch()
+    script = (CONFIGS / "debian" / "prerm").read_text()
+    for place, instead in ((f"/{HOME}", tmp_path / "home"), ("/run/systemd/system", tmp_path / "nowhere")):
+        assert place in script
+        script = script.replace(place, str(instead))
+    subprocess.run(("sh", "-c", script, "prerm", action, "0.2.0"), check=True)
+    assert not compiled.exists()
+    assert compiled.parent.exists()
