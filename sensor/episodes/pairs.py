@@ -34,6 +34,8 @@ from sensor.episodes.tables import (
     P_STARTS,
     STARTS,
     V_SOURCES_AT,
+    count_pair,
+    counted_pairs,
 )
 
 _FWD_PACKETS, _BWD_PACKETS = INDEX["fwd_packets"], INDEX["bwd_packets"]
@@ -75,9 +77,7 @@ def beats(pair: int, start: float, source: int, pairs: Rows, starts: Floats, hos
     jitter = _median(gaps, n - 1, median) / median
     if jitter > shapes.BEACON_JITTER:
         return -1.0
-    if pairs.cells[pair, P_BEAT] == 0.0:
-        pairs.cells[pair, P_BEAT] = 1.0
-        hosts.cells[source, H_REGULAR] += 1
+    count_pair(pair, P_BEAT, source, H_REGULAR, pairs, hosts)
     return jitter
 
 
@@ -101,7 +101,7 @@ def _median(numbers: Floats, n: int, centre: float) -> float:
 def may_beat(identity: Identity, i: int, jitter: float, service: int, source: int, hosts: Rows, services: Rows) -> bool:
     """Whether a beat is worth a word: a monitor has many, a common service has many clients with one."""
     if (
-        hosts.cells[source, H_REGULAR] > shapes.BEACON_PAIRS
+        counted_pairs(source, H_REGULAR, hosts) > shapes.BEACON_PAIRS
         or seen(service, V_SOURCES_AT, services.cells) > shapes.COMMON_TARGET
     ):
         return False
@@ -157,11 +157,10 @@ def outward(
 
 @inner
 def _one_of_few(pair: int, level: float, source: int, pairs: Rows, hosts: Rows) -> bool:
-    """Count a pair of a source once it is told; whether there are few: who shares files has many."""
-    if level >= TOLD and pairs.cells[pair, P_OUTWARD] == 0.0:
-        pairs.cells[pair, P_OUTWARD] = 1.0
-        hosts.cells[source, H_OUTWARD] += 1
-    return bool(hosts.cells[source, H_OUTWARD] <= shapes.OUTWARD_PAIRS)
+    """Count a pair of a source that is told; whether there are few of the day: who shares files has many."""
+    if level >= TOLD:
+        count_pair(pair, P_OUTWARD, source, H_OUTWARD, pairs, hosts)
+    return bool(counted_pairs(source, H_OUTWARD, hosts) <= shapes.OUTWARD_PAIRS)
 
 
 @inner

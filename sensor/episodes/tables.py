@@ -20,8 +20,11 @@ from kernels.jit import Word, inner
     H_SOURCES_AT,  # when its bitmap of sources began
     H_SOURCES,  # bits set in it
     H_SOURCES_BEFORE,  # bits set in the one before
-    H_REGULAR,  # pairs of this source that have a beat, never fading
-    H_OUTWARD,  # pairs of this source that send much or keep a connection open, never fading
+    H_DAY_AT,  # when the day began in which its pairs are counted as a source's (count_pair)
+    H_REGULAR,  # those that have a beat, and how many had one the day before
+    H_REGULAR_BEFORE,
+    H_OUTWARD,  # those that send much or keep a connection open, and how many did the day before
+    H_OUTWARD_BEFORE,
     H_LOAD_AT,  # packets of flows to this host in a window (load): when it began
     H_LOAD,  # those in it
     H_LAST_LOAD_AT,  # the same of the window before it
@@ -29,11 +32,11 @@ from kernels.jit import Word, inner
     H_LOAD_BEFORE,  # those of the ten minutes before both
     H_LOAD_SINCE,  # when the host came into view
     H_CELLS,
-) = range(16)
+) = range(19)
 _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS = range(7)
 (
     _,
-    P_FLOWS,  # all, never fading
+    P_FLOWS,  # all since it was last not seen for a day: then it is as new as any
     P_WITHOUT_10S,  # without data
     P_LIKE_10M,  # short sessions, then the sum of the logarithm of what they sent, and of its square
     P_SUM,
@@ -46,10 +49,10 @@ _, S_FAILED_10M, S_OPENED_10M, S_FAILED_DAY, S_OPENED_DAY, S_WITHOUT_1S, S_CELLS
     P_SENT_DAY,  # bytes of TCP
     P_RECEIVED_DAY,
     P_STARTS,  # of connections that are kept
-    P_BEAT,  # 1 once they were regular
-    P_PACKETS,  # of TCP
-    P_OUTWARD,  # 1 once it counted among those that send much or keep a connection open
-    P_SINCE,  # when the first of its flows began
+    P_BEAT,  # the source's day in which it last counted among those that have a beat
+    P_PACKETS,  # of TCP, likewise
+    P_OUTWARD,  # the same of those that send much or keep a connection open
+    P_SINCE,  # when the first of the flows of these packets began
     P_FLOW,  # start of the flow that was reported last, the bytes that it had sent by then, and those received
     P_FLOW_SENT,
     P_FLOW_RECEIVED,
@@ -143,6 +146,8 @@ def pair_row(high: Word, low: Word, now: float, pairs: Rows) -> Word:
     cells = pairs.cells
     seconds = now - cells[row, AT]
     if seconds > 0:
+        if seconds >= _DAY_S:
+            cells[row, P_FLOWS] = cells[row, P_PACKETS] = 0.0
         fade(cells, row, P_WITHOUT_10S, P_LIKE_10M, seconds / WINDOW_S)
         fade(cells, row, P_LIKE_10M, P_OVERLOAD_10S, seconds / _10_MINUTES_S)
         fade(cells, row, P_OVERLOAD_10S, P_SLOW_2M, seconds / WINDOW_S)
@@ -151,6 +156,36 @@ def pair_row(high: Word, low: Word, now: float, pairs: Rows) -> Word:
         fade(cells, row, P_SENT_DAY, P_STARTS, seconds / _DAY_S)
         cells[row, AT] = now
     return row
+
+
+@inner
+def bring_day(source: int, hosts: Rows) -> None:
+    """Begin a new day of a source where the last one is over, in which its pairs are counted anew."""
+    cells = hosts.cells
+    moment = cells[source, AT] + _EPOCH_S
+    seconds = moment - cells[source, H_DAY_AT]
+    if seconds < _DAY_S and cells[source, H_DAY_AT] > 0.0:
+        return
+    for column in (H_REGULAR, H_OUTWARD):
+        cells[source, column + 1] = cells[source, column] if seconds < 2 * _DAY_S else 0.0
+        cells[source, column] = 0.0
+    cells[source, H_DAY_AT] = moment
+
+
+@inner
+def count_pair(pair: int, counted: int, source: int, column: int, pairs: Rows, hosts: Rows) -> None:
+    """Count a pair among those of its source, once a day. counted: the pair's column of it. column: the source's."""
+    bring_day(source, hosts)
+    if pairs.cells[pair, counted] != hosts.cells[source, H_DAY_AT]:
+        pairs.cells[pair, counted] = hosts.cells[source, H_DAY_AT]
+        hosts.cells[source, column] += 1
+
+
+@inner
+def counted_pairs(source: int, column: int, hosts: Rows) -> float:
+    """How many pairs of a source were counted in this day, or in the one before. column: of their number."""
+    bring_day(source, hosts)
+    return float(max(hosts.cells[source, column], hosts.cells[source, column + 1]))
 
 
 @inner

@@ -157,6 +157,16 @@ class Tried:
 
 
 @dataclass
+class Daily:
+    """Pairs of a source that are of some kind, by the day."""
+
+    of: dict[int, set[Hashable]] = field(default_factory=lambda: defaultdict(set))
+
+    def most(self, day: int) -> int:
+        return max(len(self.of[day]), len(self.of[day - 1]))
+
+
+@dataclass
 class Host:
     """A host."""
 
@@ -164,9 +174,17 @@ class Host:
     talk: Count = field(default_factory=lambda: Count(WINDOW))
     answers: Count = field(default_factory=lambda: Count(WINDOW))
     sources: Sources = field(default_factory=lambda: Sources(WINDOW))
-    regular: int = 0
-    kept: int = 0
+    regular: Daily = field(default_factory=Daily)
+    kept: Daily = field(default_factory=Daily)
+    day: list[float] = field(default_factory=list)  # begins of its days so far
     load: Load = field(default_factory=Load)
+
+    def today(self, now: float) -> int:
+        """Number of the present day; a new one begins where the last one is over."""
+        if not self.day or reaches(now - self.day[-1], DAY):
+            missed = bool(self.day) and reaches(now - self.day[-1], 2 * DAY)
+            self.day += [now, now] if missed else [now]  # a day without anything lies between
+        return len(self.day)
 
 
 @dataclass
@@ -193,6 +211,7 @@ class Pair:
     """A source, a destination and its service."""
 
     flows: int = 0
+    seen: float | None = None
     without: Count = field(default_factory=lambda: Count(WINDOW))
     like: Sessions = field(default_factory=Sessions)
     guesses: Count = field(default_factory=lambda: Count(10 * MINUTE))
@@ -201,12 +220,10 @@ class Pair:
     asked: Count = field(default_factory=lambda: Count(MINUTE))
     asked_bytes: Count = field(default_factory=lambda: Count(MINUTE))
     starts: list[float] = field(default_factory=list)
-    beats: bool = False
     sent: Count = field(default_factory=lambda: Count(DAY))
     received: Count = field(default_factory=lambda: Count(DAY))
     packets: int = 0
     since: float = 0.0
-    kept: bool = False
     last: tuple[float, float, float] = (0.0, 0.0, 0.0)  # start of the flow reported last, its bytes there and back
 
 
@@ -324,7 +341,7 @@ class Twin:
             self._tell(flow, shapes.FLOOD_AT, flow.target, hits / shapes.FLOOD_AT_FLOWS)
         if many and flow.pair not in self.pairs and reaches(hits, shapes.FLOOD_AT_FLOWS):
             return  # whoever it says it is
-        pair = self.pairs[flow.pair]
+        pair = self._pair(flow, now)
         fresh, pair.flows = pair.flows == 0 and flow.first, pair.flows + flow.first
         if without:
             if flow.first:
@@ -333,6 +350,14 @@ class Twin:
             self._stream(flow)
         again = reaches(pair.without.at(now), shapes.FLOOD_FROM_FLOWS / 2)
         self._probe(flow, now, fresh=fresh, hit=flow.first and without, again=again)
+
+    def _pair(self, flow: Flow, now: float) -> Pair:
+        """The pair of a flow, as new as any where it was not seen for a day."""
+        pair = self.pairs[flow.pair]
+        if pair.seen is not None and reaches(now - pair.seen, DAY):
+            pair.flows = pair.packets = 0
+        pair.seen = now
+        return pair
 
     def _probe(self, flow: Flow, now: float, *, fresh: bool, hit: bool, again: bool) -> None:
         """Among what a source tried: ports of one host, hosts of one port, and all."""
@@ -368,7 +393,7 @@ class Twin:
 
     def _talk(self, flow: Flow, now: float) -> None:
         """A flow with data."""
-        pair = self.pairs[flow.pair]
+        pair = self._pair(flow, now)
         if flow.first:
             self.hosts[flow.source].talk.add(now)
             self.hosts[flow.target].talk.add(now)
@@ -475,7 +500,7 @@ class Twin:
             return
         sent, received = pair.sent.at(now), pair.received.at(now)
         if flow.port not in shapes.MAIL_PORTS and reaches(sent, shapes.UPLOAD_RATIO * received):
-            self._tell_few(flow, shapes.UPLOAD, pair, sent / shapes.UPLOAD_BYTES)
+            self._tell_few(flow, now, shapes.UPLOAD, sent / shapes.UPLOAD_BYTES)
         known = flow.port < 1024 or flow.port in shapes.KEPT_OPEN_PORTS
         if known or len(pair.starts) > shapes.KEPT_CONNECTIONS or not reaches(sent, shapes.KEPT_RATIO * received):
             return
@@ -483,15 +508,15 @@ class Twin:
             return
         enough = (shapes.KEPT_S, shapes.KEPT_PACKETS, shapes.KEPT_BYTES)
         level = min(x / y for x, y in zip((end - pair.since, pair.packets, sent), enough, strict=True))
-        self._tell_few(flow, shapes.KEPT_OPEN, pair, level)
+        self._tell_few(flow, now, shapes.KEPT_OPEN, level)
 
-    def _tell_few(self, flow: Flow, kind: int, pair: Pair, level: float) -> None:
+    def _tell_few(self, flow: Flow, now: float, kind: int, level: float) -> None:
         """Only of a source that has few such pairs."""
         source = self.hosts[flow.source]
-        if not pair.kept and reaches(level, TOLD):
-            pair.kept = True
-            source.kept += 1
-        if source.kept <= shapes.OUTWARD_PAIRS:
+        day = source.today(now)
+        if reaches(level, TOLD):
+            source.kept.of[day].add(flow.pair)
+        if source.kept.most(day) <= shapes.OUTWARD_PAIRS:
             self._tell(flow, kind, flow.pair, level)
 
     def _beat(self, flow: Flow, now: float, pair: Pair, service: Service) -> None:
@@ -512,9 +537,9 @@ class Twin:
         if not (reaches(median, shapes.BEACON_GAP_S) and reaches(shapes.BEACON_JITTER * median, deviation)):
             return
         source = self.hosts[flow.source]
-        source.regular += not pair.beats
-        pair.beats = True
-        if source.regular > shapes.BEACON_PAIRS or service.sources.number > shapes.COMMON_TARGET:
+        day = source.today(now)
+        source.regular.of[day].add(flow.pair)
+        if source.regular.most(day) > shapes.BEACON_PAIRS or service.sources.number > shapes.COMMON_TARGET:
             return
         outward = flow.inside(flow.source) and not flow.inside(flow.target) and flow.source_port >= 1024
         web = flow.port in shapes.WEB_PORTS

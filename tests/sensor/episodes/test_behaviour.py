@@ -195,6 +195,16 @@ def test_a_client_that_tries_one_dead_server_for_a_day_has_tried_one_service() -
     assert len(observed(Behaviour(64, 1), retries).words) == 0
 
 
+@pytest.mark.parametrize(("days", "told"), [(0.9, False), (1.1, True), (7.0, True)])
+def test_what_was_not_tried_for_a_day_is_tried_anew(days: float, told: bool) -> None:
+    """A scan that is repeated each week, as by what runs at a fixed time, is told each week."""
+    first = [flow._replace(label=0) for flow in scan(11)]
+    again = [flow._replace(at=flow.at + days * 86_400) for flow in first]
+    claims = observed(Behaviour(1024, 1), [*first, *again])
+    reached = [level for index, level in zip(claims.words[:, C_INDEX], claims.levels, strict=True) if index >= 11]
+    assert (max(reached, default=0.0) >= 1) == told
+
+
 @pytest.mark.parametrize(
     ("lasts", "first_report_s", "counted"), [(3, 10, False), (3, 1, True), (15, 10, True), (15, 100, False)]
 )
@@ -226,6 +236,32 @@ def test_forged_sources_push_nobody_out_of_a_target_under_a_flood() -> None:
 
 def _kinds_and_levels(claims: Claims) -> tuple[list[int], list[float]]:
     return claims.words[:, C_KIND].tolist(), claims.levels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("flow", "kind"),
+    [
+        (Flow(port=443, label=0, source="10.0.0.3"), shapes.BEACON),
+        (Flow(port=22, label=0, source="10.0.0.3", sent=60_000_000, lasts=45.1), shapes.UPLOAD),
+    ],
+)
+@pytest.mark.parametrize(("days", "told"), [(0.0, False), (0.2, False), (3.0, True)])
+def test_a_host_is_known_for_many_such_pairs_for_two_days(flow: Flow, kind: int, days: float, told: bool) -> None:
+    """It would else never be told of again, once it had had four of them within months."""
+    pairs = 3 + 2
+    flows = [
+        each
+        for number in range(pairs)
+        for each in varied(
+            flow._replace(target=f"198.51.100.{1 + number}", at=number * (3000 + days * 86_400)),
+            30,
+            20.0,
+            "source_port",
+        )
+    ]
+    claims = observed(Behaviour(4096, 1), flows)
+    last = claims.words[claims.words[:, C_INDEX] >= 30 * (pairs - 1)]
+    assert (kind in last[:, C_KIND]) == told
 
 
 def test_flows_that_no_model_judges_are_counted_by_protocol() -> None:
