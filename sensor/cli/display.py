@@ -60,7 +60,7 @@ def screen_of_reading(
     """The screen of a run over captures. keep_open: whether an interactive view stays until it is dismissed."""
     from sensor.terminal.screen_thread import own_stream
 
-    source = Path(captures[0]).name if len(captures) == 1 else f"{len(captures)} captures"
+    source = Path(captures[0]).name or captures[0] if len(captures) == 1 else f"{len(captures)} captures"
     lines_on_stdout = display.lines_on_stdout(config)
     if not display.quiet and not lines_on_stdout:
         console = interactive_console(display.color, own_stream(sys.stdout))

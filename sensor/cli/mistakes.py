@@ -30,7 +30,7 @@ _NO_COMMAND: Final = re.compile(r"No such command ('.*?'|\".*?\")\.?(?: Did you 
 _EXTRA: Final = re.compile(r"Got unexpected extra argument\(s\) \((.*)\)$", re.DOTALL)
 _NO_OPTION: Final = re.compile(r"No such option: (\S+)(?: Did you mean (\S+)\?)?(?: \(Possible options: (.*)\))?$")
 _MISSING: Final = re.compile(r"Missing (argument|option) (.*)$", re.DOTALL)
-_VALUE: Final = re.compile(r"Invalid value(?: for (.*?))?: (.*)$", re.DOTALL)
+_VALUE: Final = re.compile(r"Invalid value(?: for (.*?)(?: \(env var: '(\w+)'\))?)?: (.*)$", re.DOTALL)
 _NO_VALUE: Final = re.compile(r"Option '(.*)' requires an argument$")
 
 
@@ -119,8 +119,9 @@ def _missing(path: str, error: Any, match: re.Match[str]) -> str:
 
 def _value(_path: str, error: Any, match: re.Match[str]) -> str:
     option = (match[1] or "").replace("' / '", " or ").replace("'", "")
+    option += f" or {match[2]}" if match[2] else ""  # a variable that it may come from, too
     cause = error.__cause__ or error.__context__
-    words = match[2]
+    words = match[3]
     if callable(getattr(cause, "errors", None)):  # pydantic's, of the library's own conversion
         from configs.faults import expected_of
 

@@ -296,7 +296,7 @@ def _screens(inputs: "Inputs", quiet: bool) -> "Sequence[Screen]":
 
     if quiet:
         return [SilentScreen(sys.stderr)]
-    name = Path(inputs.names[0]).name if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
+    name = Path(inputs.names[0]).name or inputs.names[0] if len(inputs.names) == 1 else f"{len(inputs.names)} captures"
     line = ProgressLine(
         sys.stderr if sys.stderr.isatty() else None,
         lambda progress: (

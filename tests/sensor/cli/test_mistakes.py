@@ -56,6 +56,7 @@ def test_what_is_there_is_looked_at(tmp_path: Path) -> None:
         (("config", "show", "all"), 2, "found 'all', which is more than config show takes"),
         (("flows", "--limit", "ten", "x"), 2, "--limit: found 'ten', expected a whole number"),
         (("read", "--fail-on", "all", "x"), 2, "--fail-on: found 'all', expected one of 'attack', 'uncertain'"),
+        (("--log-format", "xml", "read"), 2, ": --log-format or FLOWVIGIL_LOG_FORMAT: found 'xml', expected one of "),
         (("watch", "-i"), 2, "-i needs a value behind it"),
         (("read", "-m", "nosuch", DEMO), 4, "or the name of a shipped one: default, cic2017, nsl-kdd, nsl-kdd-flow"),
         (("model", "show", "nosuch"), 4, "bundle nosuch: found no such directory"),
