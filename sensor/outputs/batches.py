@@ -23,6 +23,10 @@ class BodyRefusedError(ConnectionError):
     """The receiver will never take this body, whatever is tried."""
 
 
+class TakenInPartError(ConnectionError):
+    """Some have the body, and others will not: it counts as taken when it is sent again, which they do not notice."""
+
+
 class AskedToWaitError(ConnectionError):
     """The receiver asks to be left alone for so many seconds."""
 
@@ -128,7 +132,8 @@ class BatchTransport:
         deadline_s = self._clock() + wait_s
         with suppress(OSError):
             while self._collected and self._clock() < deadline_s:
-                self._send()
+                with suppress(TakenInPartError):
+                    self._send()
         self._collected.clear()
         return self.confirmed(0.0)
 

@@ -6,6 +6,7 @@ Source: RFC 5321 (replies; 4.5.3.2: how long they may take), 1870 (size), 8314 (
 """
 
 import hashlib
+import re
 import smtplib
 import socket
 import ssl
@@ -18,7 +19,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any, Final, Literal
 
-from sensor.outputs.batches import BodyRefusedError
+from sensor.outputs.batches import BodyRefusedError, TakenInPartError
 from sensor.outputs.transport import CONNECT_S
 from sensor.outputs.webhook import cut_off_after
 from sensor.printable import printable
@@ -65,6 +66,8 @@ class MailCourier:
 
     def __init__(self, server: MailServer, sender: str, recipients: tuple[str, ...]) -> None:
         self._server, self._sender, self._recipients = server, sender, recipients
+        self._refused: set[str] = set()  # recipients, of whom it was told
+        self._had: bytes | None = None  # Message-ID of what the others have, until it is tried again
 
     def reach(self) -> None:
         """Connect, with TLS and the password where they are set, and send nothing. Raises OSError."""
@@ -74,14 +77,25 @@ class MailCourier:
     def send(self, body: bytes) -> None:
         """Hand a message over. Raises OSError, BodyRefusedError.
 
-        A recipient who is refused among others costs the others nothing, as the server tells the sender of it.
+        A recipient who is refused among others is a TakenInPartError once, as nobody else tells of it. The message
+        counts as handed over the next time, and is not sent to the others again.
         """
+        name = _message_id(body)
+        if name == self._had:
+            self._had = None
+            return
         with self._session(MESSAGE_S) as session:
             try:
-                session.sendmail(self._sender, self._recipients, body)
+                refused = session.sendmail(self._sender, self._recipients, body)
             except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
                 words = _words(error)
                 raise BodyRefusedError(words) if _is_for_good(error) else ConnectionError(words) from error
+        news = [address for address in refused if address not in self._refused]
+        if news:
+            self._refused.update(news)
+            self._had = name
+            code, said = refused[news[0]]
+            raise TakenInPartError(f"takes no mail for {', '.join(news)}: {code} {_text(said)}; the others have it")
 
     @contextmanager
     def _session(self, seconds: float) -> Iterator[smtplib.SMTP]:
@@ -124,6 +138,11 @@ def mail_message(sender: str, recipients: tuple[str, ...], subject: str, text: s
     message.set_content(text)
     message.add_alternative(html, subtype="html")
     return message.as_bytes()
+
+
+def _message_id(body: bytes) -> bytes:
+    found = re.search(rb"^Message-ID:.*$", body, re.MULTILINE)
+    return b"" if found is None else found[0]
 
 
 def _is_for_good(error: smtplib.SMTPDataError | smtplib.SMTPSenderRefused) -> bool:

@@ -83,6 +83,15 @@ class Postbox:
         self.logins: list[tuple[bytes, bytes]] = []
         self.port = 0
         self.think_s = 0.0  # before it answers that it has a message
+        self.unknown: set[str] = set()  # recipients whom it does not take
+
+    async def handle_RCPT(  # noqa: N802  aiosmtpd's
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
+    ) -> str:
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's
         await asyncio.sleep(self.think_s)

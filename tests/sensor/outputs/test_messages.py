@@ -547,6 +547,31 @@ def test_mail_that_is_refused_for_now_comes_later_and_once() -> None:
     assert outputs.lost == 0
 
 
+def test_a_recipient_who_is_refused_is_told_of_once_and_costs_the_others_nothing() -> None:
+    told: list[tuple[str, str]] = []
+    with postbox() as box:
+        box.unknown = {"boss@example.net"}
+        outputs = started(mail(box.port, batch_s=0))
+        outputs.write(lines(1))
+        wait_until(lambda: told.extend(outputs.news()) or len(told) == 2)
+        outputs.write(lines(1))
+        outputs.close(LONG_S)
+        told += outputs.news()
+    assert [recipients for _, recipients, _ in box.taken] == [["soc@example.net"]] * 2
+    assert [action for action, _ in told] == ["output-failed", "output-goes-on"]
+    assert told[0][1].endswith("takes no mail for boss@example.net: 550 no such user; the others have it")
+    assert outputs.lost == 0
+
+
+def test_a_recipient_who_is_refused_at_the_end_costs_no_line() -> None:
+    with postbox() as box:
+        box.unknown = {"boss@example.net"}
+        outputs = started(mail(box.port, batch_s=3600))
+        outputs.write(lines(1))
+        outputs.close(LONG_S)
+    assert (len(box.taken), outputs.lost) == (1, 0)
+
+
 def test_the_worst_alerts_are_told_and_the_others_counted() -> None:
     quiet = lines(4, severity=40, risk=10.0)
     loud = [alert_line(an_alert(severity=80, id="L" * 26))]
