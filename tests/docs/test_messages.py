@@ -46,7 +46,13 @@ def test_every_exception_of_ours_has_an_exit_code_or_is_known_to_have_none() -> 
     ours = {name for name in CODE.parents if CODE.is_exception(name)}
     without = {name for name in ours if CODE.exit_code(name) is None}
     # an answer of the API, requests to end, those that an output waits through, and a parent of others
-    waited_through = {"NoReaderYetError", "MessageRefusedError", "BodyRefusedError", "AskedToWaitError"}
+    waited_through = {
+        "NoReaderYetError",
+        "MessageRefusedError",
+        "BodyRefusedError",
+        "TakenInPartError",
+        "AskedToWaitError",
+    }
     assert without == {"Problem", "ReadStopped", "_TakenOverError", "TrainingError"} | waited_through
 
 
