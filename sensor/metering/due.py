@@ -117,6 +117,11 @@ class DueRecords:
         return self._count
 
     @property
+    def waiting(self) -> int:
+        """Records that were not taken, also those that may not be yet."""
+        return self._count + len(self._newest)
+
+    @property
     def too_many(self) -> bool:
         """Whether more wait than may."""
         return self._count > MOST

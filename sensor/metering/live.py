@@ -149,7 +149,7 @@ class LiveTurns:
             while until_ns < END_NS:
                 records = due.part()
                 until_ns = due.complete_until(END_NS)
-                yield self._turn(records, until_ns)
+                yield self._turn(records, until_ns, due)
         finally:
             capture.close()
 
@@ -157,7 +157,7 @@ class LiveTurns:
         """The next records as a turn, as many as are judged in a moment."""
         records = due.part(self._part_size.most(behind=self._capture.fill > FILLS_UP))
         began_s = self._clock()
-        yield self._turn(records, due.complete_until(until_ns))
+        yield self._turn(records, due.complete_until(until_ns), due)
         self._part_size.took(len(records), self._clock() - began_s)
 
     def stop(self) -> None:
@@ -211,7 +211,7 @@ class LiveTurns:
     def _add_event(self, action: str, message: str) -> None:
         self._events.append(LinkEvent(None, action, message, self._wall_clock_ns()))
 
-    def _turn(self, records: FlowBatch, until_ns: int) -> Turn:
+    def _turn(self, records: FlowBatch, until_ns: int, due: DueRecords) -> Turn:
         capture, meter = self._capture, self._meter
         events = (*capture.events(), *self._events)
         self._events = []
@@ -223,6 +223,7 @@ class LiveTurns:
             clock_step_ns=capture.clock_step_ns,
             overload=self._overload.step.name,
             links=capture.links,
+            records_due=due.waiting,
             lost_packets=self._lost_packets,
         )
         return Turn(records, until_ns, totals, events, meter.sightings(), packets_due=self._packets_due)

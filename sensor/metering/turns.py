@@ -29,6 +29,7 @@ class CaptureTotals:
     clock_step_ns: int = 0  # what the wall clock was set forward by, all told
     overload: str = ""  # what is done about too much traffic, "" while it is not
     links: tuple[InterfaceState, ...] = ()  # interfaces that are watched
+    records_due: int = 0  # flow records that are in no turn yet
     lost_packets: int = 0  # packets that were to be written to a file, which took no more
     bytes_read: int = 0  # of the captures, as they are stored
     size: int | None = None  # bytes of all captures as they are stored, None where that is unknown

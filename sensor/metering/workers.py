@@ -162,9 +162,10 @@ class WorkerTurns:
         counts = worker.source.last_counts()
         if merge.end(worker.number):
             return
-        packets, flows = merge.lose(worker.number, counts)
+        packets, flows, records = merge.lose(worker.number, counts)
         reason = worker.reason or (why if worker.killed else how)
-        lost = f"{counted(packets, 'packet')} and {counted(flows, 'flow')} of its table are lost with it"
+        untold = f", and {counted(records, 'flow record')} that it had not handed on," if records else ""
+        lost = f"{counted(packets, 'packet')} and {counted(flows, 'flow')} of its table{untold} are lost with it"
         self._problem(f"{worker.name} ended unasked ({reason}): {lost}", merge)
 
     def _problem(self, problem: str, merge: "TurnMerge") -> None:
@@ -280,16 +281,16 @@ class TurnMerge:
         self._until_ns[worker] = END_NS
         return complete
 
-    def lose(self, worker: int, counts: CaptureStatistics) -> tuple[int, int]:
-        """Account for a worker that is gone: (packets that it had not told of, flows that were in its table).
+    def lose(self, worker: int, counts: CaptureStatistics) -> tuple[int, int, int]:
+        """Account for a worker that is gone: (packets that it had not told of, flows in its table, records due).
 
-        counts: of its capture, at the end. The flows are those of its last turn.
+        counts: of its capture, at the end. Flows and records are those of its last turn.
         """
         told = self._totals[worker] or CaptureTotals(CaptureStatistics(), MeterStats())
         packets = max(0, counts.received - counts.dropped - told.stats.packets)
         capture = replace(counts, dropped=counts.dropped + packets, waiting=0, lost_with_worker=packets)
         self._totals[worker] = replace(told, capture=capture, stats=replace(told.stats, flows=0))
-        return packets, told.stats.flows
+        return packets, told.stats.flows, told.records_due
 
     def tell(self, action: str, message: str, time_ns: int) -> None:
         """Add an event of the whole capture. time_ns: wall clock."""

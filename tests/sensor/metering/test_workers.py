@@ -202,6 +202,15 @@ def test_a_worker_that_ends_in_any_way_ends_the_watch_with_a_line_and_what_the_o
     assert no_child()
 
 
+def test_records_that_a_lost_worker_had_not_handed_on_are_told() -> None:
+    many = block([udp(f"10.0.0.1:{port}", "10.0.0.2:53", at=0.0) for port in range(1000, 1300)])
+    *_, before, last = LiveTurns(ScriptedCapture([(nothing, many)]), Meter(1024, news_only=True))
+    assert (len(before.records), before.totals.records_due, last.totals.records_due) == (256, 44, 0)
+    merge = TurnMerge(1)
+    merge.add(0, before)
+    assert merge.lose(0, CaptureStatistics(received=310)) == (10, 0, 44)
+
+
 def test_a_worker_that_gave_no_turn_is_accounted_for() -> None:
     captures = [capture_of(1000, turns=100), ScriptedCapture([(by_signal(signal.SIGKILL), SILENCE)])]
     captures[1].counted_last = CaptureStatistics(received=7)
