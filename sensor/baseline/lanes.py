@@ -16,7 +16,7 @@ import numpy as np
 from models.calibration import MIN_SCORES, fit_calibration
 from models.detector import FlowSteps, Vector
 from models.forest import IsolationForest
-from models.fusion import Hybrid, Member
+from models.fusion import MAX_MEMBERS, Hybrid, Member
 from models.normal import NormalProfile, inputs_of
 from models.support import Group, Support
 from sensor.baseline.judged import Mask
@@ -152,6 +152,7 @@ def site_hybrid(
     normal_flows: of each support group in the learning period, None where rows fall into none.
     exact: as in site_cuts.
     """
+    forest.name = _own_name(forest.name, hybrid)
     calibration = fit_calibration(scores)
     p_novel = calibration.p_value(scores)
     thresholds = {
@@ -170,6 +171,12 @@ def site_hybrid(
 def enough(rows: int) -> bool:
     """Whether there are rows enough to fit a forest on and to say what its scores mean."""
     return rows >= max(FEWEST_ROWS, MIN_SCORES)
+
+
+def _own_name(name: str, hybrid: Hybrid) -> str:
+    """A name for the novel lane's detector that none of the known lane has, as a bundle may have any there."""
+    names = {member.detector.name for member in hybrid.known}
+    return next(own for own in (name, *(f"{name}{number}" for number in range(2, MAX_MEMBERS + 2))) if own not in names)
 
 
 def _profile(hybrid: Hybrid, rows: Rows) -> NormalProfile:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.baseline.lanes import LOOSER, SEEN_ENOUGH, TIGHTER, conformal_cut, site_cuts
+from sensor.baseline.lanes import LOOSER, SEEN_ENOUGH, TIGHTER, conformal_cut, site_cuts, site_hybrid
+from tests.models.builders import make_hybrid, make_isolation_forest, raw_values
 
 RATES = (0.001, 0.01, 0.05)
 
@@ -56,3 +57,10 @@ def test_both_lanes_together_flag_what_was_asked_for_whether_they_agree_or_not(
 def test_a_lane_that_is_off_stays_off() -> None:
     p = np.random.default_rng(1).uniform(0, 1, 5000)
     assert site_cuts(p, p, 0.01, (0.0, 0.01))[0] == 0.0
+
+
+def test_the_sites_forest_has_a_name_of_its_own_whatever_the_known_lane_has() -> None:
+    hybrid, forest, rng = make_hybrid(), make_isolation_forest(), np.random.default_rng(1)
+    hybrid.known[0].detector.name = forest.name  # as a bundle may have it that has no novel lane
+    site = site_hybrid(hybrid, forest, rng.random(2000), rng.random(2000), raw_values(500, 1), None)
+    assert [member.detector.name for member in site.novel] == ["iforest2"]
