@@ -36,6 +36,12 @@ MARKUP = '<script>alert(1)</script><!channel> "quoted" ${secret} $text'
 HOSTILE = f"x\r\nBcc: all@example.net\r\n\r\n{MARKUP} \x1b[31m \u202egnp.exe"
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages may follow each other by a tenth of a second."""
+    monkeypatch.setattr("sensor.outputs.batches.HOUR_S", 360.0)
+
+
 def lines(count: int, **fields: object) -> list[bytes]:
     return [alert_line(an_alert(sequence=number, id=f"{number:026}", **fields)) for number in range(1, count + 1)]
 
@@ -73,6 +79,7 @@ def test_alerts_that_come_together_are_one_body_and_only_those_asked_for() -> No
     assert outputs.states()[0].written == 8
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_alert_that_becomes_as_severe_as_asked_is_told_then_and_once() -> None:
     names = ("U" * 26, "M" * 26, "Q" * 26)
     opened = [alert_line(an_alert(id=name, sequence=number, severity=1)) for number, name in enumerate(names, 1)]
@@ -213,6 +220,7 @@ def test_a_receiver_that_refuses_for_a_while_misses_nothing_and_is_left_alone_as
     assert outputs.lost == 0
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_receiver_that_answers_and_takes_nothing_is_told_at_once_and_once() -> None:
     told: list[tuple[str, str]] = []
     with hooks((404, {}), (404, {}), (404, {}), (204, {})) as server:
@@ -228,6 +236,7 @@ def test_a_receiver_that_answers_and_takes_nothing_is_told_at_once_and_once() ->
     assert outputs.lost == 0
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_output_whose_receiver_answers_and_takes_nothing_is_down_until_it_takes_what_waits() -> None:
     with hooks((403, {}), (403, {}), (204, {})) as server:
         outputs = started(webhook(server.url, batch_s=0.3))
@@ -248,6 +257,7 @@ def test_an_output_whose_receiver_answers_and_takes_nothing_is_down_until_it_tak
         outputs.close(LONG_S)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_alert_that_a_receiver_never_takes_costs_no_other() -> None:
     with hooks() as server:
         outputs = started(webhook(server.url, per_hour=3600, batch_s=0))
@@ -271,6 +281,7 @@ def test_an_alert_that_a_receiver_never_takes_costs_no_other_at_the_end_either()
     assert "answers 422" in outputs.problems[0]
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("said", [True, False])  # by the server's greeting, or only when it has the message
 def test_mail_that_is_too_large_for_a_server_is_lost_alone(*, said: bool) -> None:
     short, long = lines(1)[0], alert_line(an_alert(sequence=2, reason="x" * 6000))
@@ -537,6 +548,7 @@ def test_no_header_can_be_added_by_what_an_alert_says() -> None:
     assert b"\r\nBcc:" not in head
 
 
+@pytest.mark.usefixtures("hurried")
 def test_mail_that_is_refused_for_now_comes_later_and_once() -> None:
     with postbox(None, b"", "451 later", "250 taken") as box:
         outputs = started(mail(box.port))
@@ -547,6 +559,7 @@ def test_mail_that_is_refused_for_now_comes_later_and_once() -> None:
     assert outputs.lost == 0
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_recipient_who_is_refused_is_told_of_once_and_costs_the_others_nothing() -> None:
     told: list[tuple[str, str]] = []
     with postbox() as box:
