@@ -166,4 +166,10 @@ def _muted(episodes: Sequence[ReportedEpisode]) -> Content:
         element("li", f"{who(episode.last, '→')} {episode.what}: {muted_in_words(episode.last)}")
         for episode in episodes[:TOLD]
     ]
-    return element("details", element("summary", counted(len(episodes), "muted alert")), element("ul", shown))
+    left = len(episodes) - len(shown)
+    return element(
+        "details",
+        element("summary", counted(len(episodes), "muted alert")),
+        element("ul", shown),
+        element("p", f"And {left:,} more.", class_="note") if left else None,
+    )

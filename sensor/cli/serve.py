@@ -94,8 +94,8 @@ def serve(
 
     Only this machine is served unless --listen says otherwise; any other address needs a token, and there is none by
     default. There is no encryption either: put a proxy with TLS before it where the network is not yours. SIGTERM and
-    SIGINT end it when the requests under way are answered, with exit code 0; an address that cannot be had gives exit
-    code 3.
+    SIGINT end it when the requests under way are answered, within ten seconds, with exit code 0; an address that cannot
+    be had gives exit code 3.
     """
     require_packages(NEEDS, "serving", "serve")
     loaded = Flags(model=model, config=config, overrides=overrides).settings()

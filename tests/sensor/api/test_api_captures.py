@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from sensor.alerts.alert import Muted
 from sensor.api import capture, found, schemas
+from sensor.api.alerts_view import TOLD, _muted
+from sensor.report.digest import ReportedEpisode
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes
 from sensor.synth.scenarios.portscan import PORTSCAN
+from tests.support.alerts import an_alert
 from tests.support.command import DEMO, flowvigil
 from tests.support.served import Served, served
 
@@ -157,3 +161,9 @@ def test_flows_that_are_not_shown_are_not_taken_for_a_capture_cut_short(
     page = client.post("/", data={"file": (io.BytesIO(DEMO.read_bytes()), "demo.pcap.gz")}).text
     assert "more flows of alerts are not shown" in page
     assert "not read to its end" not in page
+
+
+def test_of_many_muted_alerts_it_is_said_how_many_are_not_listed() -> None:
+    muted = ReportedEpisode(an_alert(muted=Muted("rule 1", "the weekly scan")), 1, 0, attack=False)
+    assert "And 3 more." in str(_muted([muted] * (TOLD + 3)))
+    assert "more" not in str(_muted([muted]))
