@@ -8,6 +8,7 @@ from typing import Final
 
 from sensor.alerts.alert import Observer
 from sensor.alerts.sensor_records import UNTOLD, SensorState, event_line, stats_line
+from sensor.alerts.spread import span_in_words
 from sensor.metering.turns import Turn
 from sensor.progress.hints import hints
 from sensor.progress.progress import Progress
@@ -58,10 +59,10 @@ class Watching:
         step_ns = turn.totals.clock_step_ns
         if step_ns == self._clock_step_ns:
             return
-        seconds = (step_ns - self._clock_step_ns) / 1e9
+        span_ns = step_ns - self._clock_step_ns
         self._clock_step_ns = step_ns
-        way = "forward" if seconds > 0 else "back"
-        message = f"the clock was set {way} by {abs(seconds):,.1f} s, or the machine slept: flows go on"
+        way = "forward" if span_ns > 0 else "back"
+        message = f"the clock was set {way} by {span_in_words(abs(span_ns))}, or the machine slept: flows go on"
         self._report_now("clock-step", message, run)
 
     def after(self, turn: Turn, run: Run) -> None:

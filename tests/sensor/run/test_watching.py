@@ -168,7 +168,7 @@ def test_after_a_clock_step_alerts_bear_the_new_time_and_the_step_is_told() -> N
     assert second["event"]["start"] == "2023-11-14T23:13:19.999999Z"
     assert first["event"]["id"] == second["event"]["id"]
     assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["clock-step"]
-    assert "set forward by 3,600.0 s" in stage.screen.notes[0]
+    assert "set forward by 60 min, " in stage.screen.notes[0]
 
 
 def test_requests_are_handled_once_in_the_next_turn() -> None:
