@@ -83,8 +83,8 @@ def parse_addresses(addresses: Sequence[Any], column: str) -> NDArray[np.int64]:
 def parse_times(times: Sequence[Any], column: str, formats: Sequence[str] = ()) -> NDArray[np.int64]:
     """Times in ns since 1970, (n,). Raises Problem 422.
 
-    A time is a number of seconds since 1970, or text: ISO 8601 (UTC without an offset) or else one of these strptime
-    formats.
+    A time is a number of seconds since 1970, or text: ISO 8601 (UTC without an offset), or else one of these strptime
+    formats, or else such a number.
     """
     times_ns = np.empty(len(times), dtype=np.int64)
     known: dict[Any, int] = {}  # by text alone: True is a key equal to 1
@@ -124,7 +124,10 @@ def _parse_seconds(found: Any, formats: Sequence[str]) -> float | None:
             return datetime.strptime(found.strip(), time_format).replace(tzinfo=UTC).timestamp()
         except ValueError:
             continue
-    return None
+    try:
+        return float(found)  # of a table, in which all cells are text
+    except ValueError:
+        return None
 
 
 def _unusable(detail: str, row: int, column: str) -> Problem:

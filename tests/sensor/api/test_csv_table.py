@@ -70,3 +70,14 @@ def test_a_row_of_many_lines_is_no_longer_than_a_row_of_one() -> None:
     assert refused.value.status == 413
     apart = b"duration,remark\n" + (b"0," + b"x" * 40_000 + b"\n") * 3
     assert len(parse_csv(apart, ROW_FORMAT).rows) == 3
+
+
+def test_seconds_in_a_table_are_a_time_as_they_are_in_json(cic_flows: CicFormat) -> None:
+    row = cic_flows.example() | {"source": "10.0.0.1", "time": 1511000000.5}
+    (cells,) = parse_csv(csv([*row], [str(cell) for cell in row.values()]), cic_flows).rows
+    for parsed in (cic_flows.parse([cells]), cic_flows.parse([row])):
+        assert parsed.time_ns is not None
+        assert parsed.time_ns.tolist() == [1_511_000_000_500_000_000]
+    for none in ("nan", "inf", "-1", "1e11", ""):
+        with pytest.raises(Problem, match="no time between 1970 and 2262"):
+            cic_flows.parse([cells | {"time": none}])
