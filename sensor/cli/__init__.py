@@ -25,11 +25,20 @@ from sensor.cli.report import report
 from sensor.cli.schema import schema
 from sensor.cli.selftest import selftest
 from sensor.cli.serve import serve
-from sensor.cli.stdout import discard_if_full, own_streams, stdout_error, write_stdout
+from sensor.cli.stdout import FULL_ERRORS, discard_if_full, let_go_of_readers, own_streams, stdout_error, write_stdout
 from sensor.cli.train import train
 from sensor.cli.warm_up import warm_up
 from sensor.cli.watch import watch
-from sensor.errors import BROKEN_PIPE, EXIT_CODES, INTERNAL, INTERRUPTED, InputError, SensorError
+from sensor.errors import (
+    BROKEN_PIPE,
+    EXIT_CODES,
+    INTERNAL,
+    INTERRUPTED,
+    InputError,
+    OutputError,
+    SensorError,
+    reason_of,
+)
 from sensor.signals import interrupted
 from sensor.version import VERSION
 
@@ -123,7 +132,7 @@ def main() -> None:
 def _run() -> int:
     try:
         own_streams()
-        result: Any = app(standalone_mode=False, prog_name="flowvigil")
+        result = _called()
         write_stdout("")  # buffered text must not fail later, when no error can be reported any more
     except InputError as error:
         discard_if_full()
@@ -140,8 +149,11 @@ def _run() -> int:
         # The command line's library handles a reader that has gone with an exit of its own.
         if isinstance(end.__context__, BrokenPipeError):
             return _reader_gone()
+        if end.code == INTERRUPTED:
+            let_go_of_readers()
         raise
     except (KeyboardInterrupt, typer.Abort):
+        let_go_of_readers()
         return _report_stop("interrupted", INTERRUPTED)
     except typer.Exit as end:
         return end.exit_code
@@ -154,6 +166,14 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
+def _called() -> Any:
+    """What the command of the command line gives. Raises what it raises, and KeyboardInterrupt."""
+    result: Any = app(standalone_mode=False, prog_name="flowvigil")
+    if result == INTERRUPTED and interrupted():  # which the command line's library has made an exit code of
+        raise KeyboardInterrupt
+    return result
+
+
 def _report_stop(message: str, code: int, detail: Sequence[str] = ()) -> int:
     """Log the error, one line and lines of detail; return the exit code."""
     log.error(message, detail, code)
@@ -164,8 +184,8 @@ def _report_unexpected(error: Exception) -> int:
     """Log an error that nobody expected; return the exit code."""
     if interrupted():
         return _report_stop("interrupted", INTERRUPTED)
-    stop = stdout_error(error) if isinstance(error, OSError) else error
-    if isinstance(stop, SensorError):
+    if isinstance(error, OSError) and error.errno in FULL_ERRORS:
+        stop = stdout_error(error) or OutputError(f"{error.filename or 'a file'}: {reason_of(error)}")
         return _report_stop(str(stop), stop.exit_code)
     return _report_stop(
         f"internal error: {type(error).__name__}: {error} (FLOWVIGIL_TRACEBACK=1 shows where)", INTERNAL

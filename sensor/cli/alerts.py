@@ -36,7 +36,7 @@ from sensor.cli.alert_mark import mark
 from sensor.cli.alert_sensors import sensors
 from sensor.cli.options import SiteOption
 from sensor.cli.queries import read_query
-from sensor.cli.stdout import write_each
+from sensor.cli.stdout import wait_beside_reader, write_each
 from sensor.errors import NO_MATCH, OK
 from sensor.printable import printable
 
@@ -129,7 +129,10 @@ def tail(
         if not follow:
             show_rows(last(alerts_in(names, errors, with_notes=with_notes, site=site)), form, lines=all_lines)
             return code_of(errors)
-        follower, with_the_notes = Follower(names[0]), partial(noted, with_notes=with_notes, site=site)
+        follower, with_the_notes = (
+            Follower(names[0], wait_beside_reader),
+            partial(noted, with_notes=with_notes, site=site),
+        )
         rows = last(with_the_notes(entries_of(follower.lines(), names[0], errors)))
         show_rows(rows, form, lines=all_lines)
         coming = with_the_notes(entries_of(follower.forever(), names[0], errors))

@@ -101,7 +101,7 @@ class AttachedView:
             self.attachment.leave_out(error)
             return
         if self.lines_on_stdout:
-            write_lines((native.line,))
+            write_lines((native.line,), lambda: self.attachment.stopping)
         elif isinstance(record, Alert):
             self.screen.update(self._progress, [record])
         if isinstance(record, EventRecord | DriftRecord):

@@ -23,7 +23,7 @@ from sensor.cli.packet_options import (
     packet_files,
 )
 from sensor.cli.signals import ended_by_interrupt
-from sensor.cli.stdout import write_stdout
+from sensor.cli.stdout import write_lines, write_stdout
 from sensor.errors import OK, CaptureError, ConfigError, SensorError
 from sensor.printable import printable
 from sensor.process.kernel_cache import VARIABLE
@@ -205,7 +205,7 @@ def _as_json(result: CheckResult) -> None:
 
 
 def _write_json(fields: dict[str, object]) -> None:
-    write_stdout(json_.dumps(fields) + "\n")
+    write_lines((json_.dumps(fields).encode() + b"\n",))
 
 
 def _as_text(result: CheckResult, stream: TextIO | None = None) -> None:

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from sensor import log
-from sensor.cli.stdout import write_stdout
+from sensor.cli.stdout import write_lines, write_stdout
 from sensor.errors import OutputError, reason_of
 from sensor.files import unfinished
 from sensor.files.unfinished import PUBLIC, whole_file
@@ -23,7 +23,7 @@ def print_figures(content: dict[str, Any], table: Callable[[dict[str, Any]], str
     if as_json:
         import orjson
 
-        write_stdout(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode() + "\n")
+        write_lines((orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),))
         return
     for line in table(content).splitlines():
         write_stdout(printable(line, MAX_LINE_CHARACTERS) + "\n")

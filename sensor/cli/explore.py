@@ -11,7 +11,7 @@ from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.memory_option import MemoryOption, within_memory
-from sensor.cli.stdout import write_stdout
+from sensor.cli.stdout import write_lines
 from sensor.errors import ConfigError, InputError, OutputError, reason_of
 from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
 
@@ -66,7 +66,7 @@ def explore(
     except OSError as error:
         raise OutputError(f"page {output} cannot be written: {reason_of(error)}") from error
     if as_json:
-        write_stdout(json.dumps(document, allow_nan=False) + "\n")
+        write_lines((json.dumps(document, allow_nan=False).encode() + b"\n",))
 
 
 def _write_page(dataset: Path, output: Path, labels: Path | None) -> dict[str, object]:

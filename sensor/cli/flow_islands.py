@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from sensor import log
@@ -36,13 +37,14 @@ def flows_of_islands(islands: Islands, output: Path | None, *, show_progress: bo
     screen = ProgressLine(sys.stderr if show_progress else None, progress_text)
     remarks: list[str] = []
     started_s = time.monotonic()
+    called_off = Event()
     with islands.begun() as run:
-        with _joined(output, islands.table.dialect) as table:
+        with _joined(output, islands.table.dialect, called_off.is_set) as table:
 
             def take(capture: Capture, result: dict[str, Any]) -> None:
                 table.add(run.run.part(capture), capture.name, result["account"].get("flows", 0))
 
-            with stopped_by_signals(run):
+            with stopped_by_signals(run, called_off.set):
                 run.carry(take, remarks.append, lambda progress: screen.update(progress, ()))
             if not run.stopping:
                 run.refuse_nothing_read()
@@ -61,15 +63,18 @@ def flows_of_islands(islands: Islands, output: Path | None, *, show_progress: bo
 
 
 @contextmanager
-def _joined(output: Path | None, name: str) -> "Iterator[JoinedTable]":
-    """The table: a file that gets its name when it is whole, or CSV on stdout for no path."""
+def _joined(output: Path | None, name: str, called_off: Callable[[], bool]) -> "Iterator[JoinedTable]":
+    """The table: a file that gets its name when it is whole, or CSV on stdout for no path.
+
+    called_off: whether to wait for no reader any more that takes nothing.
+    """
     from flows.dialects import DIALECTS
     from sensor.flow_tables.parts import join_in_file, join_on_stream
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with join_in_file(output, dialect) as table:
+        with join_in_file(output, dialect, called_off) as table:
             yield table
     else:
-        with stdout_stream() as stream, join_on_stream(stream, "stdout", dialect) as table:
+        with stdout_stream(called_off) as stream, join_on_stream(stream, "stdout", dialect) as table:
             yield table

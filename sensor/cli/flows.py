@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -209,10 +210,11 @@ def flows(
     source = CaptureStream(captures, loaded.capture.filter)
     screen = ProgressLine(sys.stderr if show_progress else None, progress_text)
     started = time.monotonic()
-    with _open_table(output, dialect) as table:
+    called_off = Event()
+    with _open_table(output, dialect, called_off.is_set) as table:
         turns = CaptureTurns(source, meter, as_reported=compat is not None)
         metering = Run(turns, Export(table, lambda: source.from_pipe, snapshots), screen)
-        with stopped_by_signals(metering):
+        with stopped_by_signals(metering, called_off.set):
             metering.run()
     if not quiet:
         log.info(summary(metering.progress, table.written, time.monotonic() - started))
@@ -251,19 +253,22 @@ def _refuse_metering_options(
 
 
 @contextmanager
-def _open_table(output: Path | None, name: DialectName) -> Iterator["BackgroundWriter"]:
-    """Open the table: a file that gets its name when it is whole, or CSV on stdout for no path."""
+def _open_table(output: Path | None, name: DialectName, called_off: Callable[[], bool]) -> Iterator["BackgroundWriter"]:
+    """Open the table: a file that gets its name when it is whole, or CSV on stdout for no path.
+
+    called_off: whether to wait for no reader any more that takes nothing.
+    """
     from flows.dialects import DIALECTS
     from sensor.flow_tables.background import in_background
     from sensor.flow_tables.table import open_table, stream_table
 
     dialect = next(dialect for dialect in DIALECTS if dialect.name == name)
     if output is not None:
-        with open_table(output, dialect) as writer, in_background(writer) as table:
+        with open_table(output, dialect, called_off) as writer, in_background(writer) as table:
             yield table
     else:
         with (
-            stdout_stream() as stream,
+            stdout_stream(called_off) as stream,
             stream_table(stream, "stdout", dialect) as writer,
             in_background(writer) as table,
         ):

@@ -10,7 +10,7 @@ import typer
 from sensor.cli.build import DEFAULT_BUNDLE, load_model, shipped_bundles
 from sensor.cli.flags import Flags, with_flags
 from sensor.cli.kernels import JUDGING, cached
-from sensor.cli.stdout import write_stdout
+from sensor.cli.stdout import write_lines, write_stdout
 from sensor.errors import MODEL, OK, ModelError
 from sensor.printable import printable
 
@@ -60,7 +60,10 @@ def list_models(directories: DirectoriesArgument = None, *, flags: Flags, json: 
         except ModelError as error:
             code = MODEL
             about = {"name": name, "problem": str(error)}
-        write_stdout(_json(about) if json else _line(about, _size(directory)))
+        if json:
+            _write_json(about)
+        else:
+            write_stdout(_line(about, _size(directory)))
     return code
 
 
@@ -79,7 +82,10 @@ def show(bundle: NameArgument = None, *, flags: Flags, json: JsonOption = False)
     """
     name = bundle or DEFAULT_BUNDLE
     about = _about(_loaded(name, flags), name)
-    write_stdout(_json(about) if json else "".join(_facts(about)))
+    if json:
+        _write_json(about)
+    else:
+        write_stdout("".join(_facts(about)))
     return OK
 
 
@@ -161,7 +167,7 @@ def _size(directory: Path) -> int:
         return 0
 
 
-def _json(about: dict[str, Any]) -> str:
+def _write_json(about: dict[str, Any]) -> None:
     import orjson
 
-    return orjson.dumps(about).decode() + "\n"
+    write_lines((orjson.dumps(about, option=orjson.OPT_APPEND_NEWLINE),))

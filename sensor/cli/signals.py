@@ -24,12 +24,12 @@ class Stoppable(Protocol):
 
 @contextmanager
 def ended_by_interrupt() -> Iterator[None]:
-    """Make SIGINT and SIGTERM end the process at once: in the compiler's callbacks an exception would be ignored."""
+    """Make what interrupts a command end it at once: in the compiler's callbacks an exception would be ignored."""
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         os._exit(INTERRUPTED)
 
-    with handling({signal.SIGINT: end, signal.SIGTERM: end}):
+    with handling(dict.fromkeys(_ending(), end)):
         yield
 
 
@@ -37,7 +37,8 @@ def ended_by_interrupt() -> Iterator[None]:
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Make the first SIGINT, SIGTERM or SIGHUP stop the run in order, and a second one end the process.
 
-    SIGHUP where nobody else handles it: a screen does, as its terminal was closed.
+    SIGHUP where nobody else handles it: a screen does, as its terminal was closed. None that is ignored, as nohup(1)
+    has it and a shell's & without job control.
 
     also: called at the first one, after the run's stop.
 
@@ -51,7 +52,13 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
         run.stop()
         also()
 
-    with handling(dict.fromkeys({signal.SIGINT, signal.SIGTERM, *interrupting()}, stop)):
+    with handling(dict.fromkeys(_ending(), stop)):
         if interrupted():
             raise KeyboardInterrupt
         yield
+
+
+def _ending() -> set[signal.Signals]:
+    """Signals that end a command now."""
+    always = {signal.SIGINT, signal.SIGTERM}
+    return {number for number in always if signal.getsignal(number) != signal.SIG_IGN} | set(interrupting())

@@ -6,11 +6,13 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, TextIO
 
 from sensor.errors import OutputError, reason_of
+from sensor.files.pipes import PipeStream, never
 from sensor.files.tail import WholeLines
 from sensor.printable import ascii_errors, in_ascii, takes_unicode, terminal_safe
 
@@ -24,10 +26,16 @@ FULL_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 class _Waiting(io.FileIO):
     """Stdout as it is for who waits, whoever has told the system that it shall not: another process may share it."""
 
+    refused: OSError | None = None  # the last error of a write
+
     def write(self, content: "ReadableBuffer", /) -> int:
         """Write some of the content, waiting for room. Raises OSError."""
-        while (written := super().write(content)) is None:
-            select.select([], [self], [])
+        try:
+            while (written := super().write(content)) is None:
+                select.select([], [self], [])
+        except OSError as error:
+            _Waiting.refused = error
+            raise
         return written
 
 
@@ -87,7 +95,7 @@ def write_stdout(text: str) -> None:
             sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        raise stdout_error(error) from error
+        raise stdout_error(error) or error from error
 
 
 def encoded(lines: Iterable[str]) -> bytes:
@@ -97,20 +105,20 @@ def encoded(lines: Iterable[str]) -> bytes:
     return text.encode(encoding, "replace") if takes_unicode(encoding) else in_ascii(text).encode()
 
 
-def write_lines(lines: Iterable[bytes]) -> None:
-    """Write and flush whole lines, together.
+def write_lines(lines: Iterable[bytes], called_off: Callable[[], bool] = never) -> None:
+    """Write and flush whole lines, together. called_off: as of stdout_stream.
 
     Raises BrokenPipeError when the reader has gone, OutputError when lines were lost for any other reason.
     """
-    write_each((b"".join(lines),))
+    write_each((b"".join(lines),), called_off)
 
 
-def write_each(batches: Iterable[bytes]) -> None:
+def write_each(batches: Iterable[bytes], called_off: Callable[[], bool] = never) -> None:
     """Write whole lines as they come, each batch at once: whoever reads a pipe wants to see it now.
 
-    What a terminal could obey is escaped where stdout is one. Raises as write_lines.
+    What a terminal could obey is escaped where stdout is one. called_off: as of stdout_stream. Raises as write_lines.
     """
-    with stdout_stream() as stream:
+    with stdout_stream(called_off) as stream:
         for batch in map(_terminal_safe_lines, batches) if sys.stdout.isatty() else batches:
             with _refused(stream):
                 stream.write(batch)
@@ -118,19 +126,21 @@ def write_each(batches: Iterable[bytes]) -> None:
 
 
 @contextmanager
-def stdout_stream() -> Iterator["IO[bytes] | WholeLines"]:
+def stdout_stream(called_off: Callable[[], bool] = never) -> Iterator["IO[bytes] | PipeStream | WholeLines"]:
     """Stdout for whole lines, which a file that it leads to gets as such, whatever its disk refuses.
 
-    What is written raises OSError. Stdout stays open.
+    called_off: whether to wait for no reader any more that takes nothing. What is written raises OSError. Stdout stays
+    open, and nothing is left in a buffer of it.
     """
     sys.stdout.flush()
     try:
         descriptor = sys.stdout.fileno()
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-    except (io.UnsupportedOperation, OSError):
-        is_file = False
-    if not is_file:
+    except (io.UnsupportedOperation, OSError):  # of whoever calls it with a stream in memory
         yield sys.stdout.buffer
+        return
+    if not is_file:
+        yield PipeStream(descriptor, called_off)
         return
     stream = WholeLines(descriptor)
     try:
@@ -140,7 +150,7 @@ def stdout_stream() -> Iterator["IO[bytes] | WholeLines"]:
 
 
 @contextmanager
-def _refused(stream: "IO[bytes] | WholeLines") -> Iterator[None]:
+def _refused(stream: "IO[bytes] | PipeStream | WholeLines") -> Iterator[None]:
     """Turn an error of a write into an OutputError; a broken pipe passes through."""
     try:
         yield
@@ -160,10 +170,10 @@ def _terminal_safe_lines(batch: bytes) -> bytes:
         return terminal_safe(batch.decode(encoding, "replace")).encode(encoding, "replace")
 
 
-def stdout_error(error: OSError) -> OSError | OutputError:
-    """The error to raise for a failed write: OutputError where stdout is full, which is then discarded, else itself."""
-    if error.errno not in FULL_ERRORS or error.filename is not None:
-        return error
+def stdout_error(error: OSError) -> OutputError | None:
+    """The error to raise where stdout is full, which is then discarded; None of any other error, or of another file."""
+    if error.errno not in FULL_ERRORS or error is not _Waiting.refused:
+        return None
     _discard_stdout()
     return OutputError(f"stdout: {reason_of(error)}")
 
@@ -174,6 +184,31 @@ def discard_if_full() -> None:
         sys.stdout.flush()
     except OSError:
         _discard_stdout()
+
+
+def wait_beside_reader(seconds: float) -> None:
+    """Wait, and notice who reads stdout leave, though there is nothing to write. Raises BrokenPipeError."""
+    try:
+        descriptor = sys.stdout.fileno()
+        poll = select.poll()
+    except (AttributeError, io.UnsupportedOperation):  # Windows; or whoever calls it with a stream in memory
+        time.sleep(seconds)
+        return
+    poll.register(descriptor, 0)  # for what is told unasked
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def let_go_of_readers() -> None:
+    """Have what is still in buffers go nowhere where its reader takes nothing: the end would wait for it.
+
+    After an interrupt. A file always takes something.
+    """
+    for descriptor in (1, 2) if hasattr(select, "poll") else ():
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        if not poll.poll(0):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _discard_stdout() -> None:

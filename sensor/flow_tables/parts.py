@@ -3,16 +3,18 @@
 A part is a table by itself, of the same dialect and in the same format. The rows stay as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flows.dialects import NATIVE, Dialect
 from sensor.flow_tables.table import (
     PARQUET,
     ROWS_AT_ONCE,
     LineStream,
+    ParquetSink,
+    TableStream,
     errors_of,
     schema_of,
     table_stream,
@@ -59,11 +61,11 @@ class JoinedTable:
 
 
 @contextmanager
-def join_in_file(path: Path, dialect: Dialect) -> Iterator[JoinedTable]:
+def join_in_file(path: Path, dialect: Dialect, called_off: Callable[[], bool]) -> Iterator[JoinedTable]:
     """A table in a file, as sensor.flow_tables.table.open_table has it. Raises OutputError."""
     with ExitStack() as opened:
         with errors_of(str(path), 0):
-            stream = opened.enter_context(table_stream(path))
+            stream = opened.enter_context(table_stream(path, called_off))
             joined = JoinedParquet(stream, dialect) if path.suffix == PARQUET else JoinedCsv(stream, dialect)
         table = JoinedTable(joined, str(path))
         yield table
@@ -114,7 +116,7 @@ def _csv_field(text: str) -> str:
 class JoinedParquet:
     """Row groups as those of one table: small parts share them."""
 
-    def __init__(self, stream: IO[bytes], dialect: Dialect) -> None:
+    def __init__(self, stream: TableStream, dialect: Dialect) -> None:
         """stream: owned and closed by the caller."""
         import pyarrow as pa
         from pyarrow import parquet
@@ -122,7 +124,7 @@ class JoinedParquet:
         self._names_captures = dialect is NATIVE
         schema = schema_of(dialect)
         self._schema = schema.append(pa.field(CAPTURE, pa.string())) if self._names_captures else schema
-        self._writer = parquet.ParquetWriter(stream, self._schema, compression="zstd")
+        self._writer = parquet.ParquetWriter(ParquetSink(stream), self._schema, compression="zstd")
         self._waiting: list[pa.Table] = []
         self._rows = 0
 

@@ -6,8 +6,8 @@ They know the file formats, not the meaning of the columns (flows.dialects). A f
 import errno
 import os
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -16,7 +16,8 @@ from flows.dialects import Dialect, Field, dialect_fields
 from flows.meter import concatenate
 from sensor.errors import OutputError, reason_of
 from sensor.files import unfinished
-from sensor.files.special import is_special
+from sensor.files.pipes import PipeStream, never
+from sensor.files.special import is_special, open_special
 from sensor.files.unfinished import whole_file
 from sensor.flow_tables.csv_lines import csv_lines
 
@@ -45,6 +46,9 @@ class LineStream(Protocol):
 
     def flush(self) -> None:
         """Have them written. Raises OSError."""
+
+
+TableStream = IO[bytes] | PipeStream
 
 
 class FlowTableWriter:
@@ -103,15 +107,48 @@ class CsvFormat:
         self._stream.flush()
 
 
+class ParquetSink:
+    """A stream as the Parquet library writes to it, which writes a footer when it lets go, whatever has happened."""
+
+    closed = False
+
+    def __init__(self, stream: TableStream) -> None:
+        """stream: owned and closed by the caller."""
+        self._stream = stream
+        self._size = 0
+        self._failed = False
+
+    def write(self, content: bytes, /) -> int:
+        """Write, unless the stream has failed or is closed. Raises OSError."""
+        if not self._failed and not self._stream.closed:
+            try:
+                self._stream.write(content)
+            except BaseException:
+                self._failed = True
+                raise
+        self._size += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        """Bytes by now."""
+        return self._size
+
+    def flush(self) -> None:
+        """The owner does that."""
+
+    def close(self) -> None:
+        """The owner does that."""
+
+
 class ParquetFormat:
     """Row groups of typed columns, timestamps in µs UTC; repeated column names are numbered, as pandas reads CSVs."""
 
-    def __init__(self, stream: IO[bytes], dialect: Dialect) -> None:
+    def __init__(self, stream: TableStream, dialect: Dialect) -> None:
         """stream: seekable or not, owned and closed by the caller."""
         from pyarrow import parquet
 
         self._schema = schema_of(dialect)
-        self._writer = parquet.ParquetWriter(stream, self._schema, compression="zstd")
+        self._writer = parquet.ParquetWriter(ParquetSink(stream), self._schema, compression="zstd")
 
     def rows(self, fields: tuple[Field, ...]) -> None:
         """One row group."""
@@ -136,28 +173,25 @@ def _opened(pipe: Path) -> int:
     """Descriptor of a pipe or a device. Waits for the reader of a pipe, where every signal is heard. Raises OSError."""
     while True:
         try:
-            descriptor = os.open(pipe, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+            return open_special(pipe)
         except OSError as error:
             if error.errno != errno.ENXIO or not pipe.is_fifo():
                 raise
             time.sleep(0.05)
-        else:
-            if hasattr(os, "set_blocking"):
-                os.set_blocking(descriptor, True)
-            return descriptor
 
 
 @contextmanager
-def open_table(path: Path, dialect: Dialect) -> Iterator[FlowTableWriter]:
+def open_table(path: Path, dialect: Dialect, called_off: Callable[[], bool] = never) -> Iterator[FlowTableWriter]:
     """Table in a file, CSV or Parquet by its suffix, readable for its owner and group only.
 
     The file gets its name at the end; if the block raises, the previous file stays. A pipe or a device is written as
-    the rows come. Raises OutputError.
+    the rows come. called_off: as of table_stream. Raises OutputError.
     """
     with ExitStack() as opened:
         with errors_of(str(path), 0):
-            stream = opened.enter_context(table_stream(path))
-        writer = FlowTableWriter(str(path), dialect, _format(stream, dialect, parquet=path.suffix == PARQUET))
+            stream = opened.enter_context(table_stream(path, called_off))
+            table_format = _format(stream, dialect, parquet=path.suffix == PARQUET)
+        writer = FlowTableWriter(str(path), dialect, table_format)
         yield writer
         writer.close()
         with errors_of(str(path), writer.written):
@@ -173,20 +207,23 @@ def part_of_table(path: Path, dialect: Dialect, *, parquet: bool) -> Iterator[Fl
         writer.close()
 
 
-def table_stream(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Where the bytes of a table go: a file that gets its name at the end, or a pipe or a device. Raises OSError."""
-    return _written_directly(path) if is_special(path) else whole_file(path)
+def table_stream(path: Path, called_off: Callable[[], bool] = never) -> AbstractContextManager[TableStream]:
+    """Where the bytes of a table go: a file that gets its name at the end, or a pipe or a device. Raises OSError.
+
+    called_off: whether to wait for no reader of a pipe any more that takes nothing.
+    """
+    return _written_directly(path, called_off) if is_special(path) else whole_file(path)
 
 
 @contextmanager
-def _written_directly(path: Path) -> Iterator[IO[bytes]]:
-    stream = os.fdopen(_opened(path), "wb")
+def _written_directly(path: Path, called_off: Callable[[], bool]) -> Iterator[PipeStream]:
+    descriptor = _opened(path)
+    stream = PipeStream(descriptor, called_off)
     try:
         yield stream
-        stream.close()
     finally:
-        with suppress(OSError):  # what is still buffered cannot be written either
-            stream.close()
+        stream.close()
+        os.close(descriptor)
 
 
 @contextmanager
@@ -199,7 +236,7 @@ def stream_table(stream: LineStream, name: str, dialect: Dialect) -> Iterator[Fl
     writer.close()
 
 
-def _format(stream: IO[bytes], dialect: Dialect, *, parquet: bool) -> TableFormat:
+def _format(stream: TableStream, dialect: Dialect, *, parquet: bool) -> TableFormat:
     return ParquetFormat(stream, dialect) if parquet else CsvFormat(stream, dialect.header)
 
 

@@ -21,14 +21,13 @@ from typing import Final
 
 from sensor.errors import OutputError, reason_of
 from sensor.files.ownership import APPEND, Owner, open_owned
+from sensor.files.pipes import FILLING_S, PIPE_BYTES
 from sensor.files.special import is_special
 from sensor.files.tail import NEWLINE, Tail, readable
 from sensor.outputs.transport import ANY_LENGTH, NoReaderYetError
 from sensor.printable import terminal_safe_line
 
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
-PIPE_BYTES: Final = 4096  # a pipe that is ready takes as much without waiting (PIPE_BUF)
-FILLING_S: Final = 0.001  # for the reader of a pipe that is half full to make room
 
 
 class LinesTransport:

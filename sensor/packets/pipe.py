@@ -12,6 +12,7 @@ from typing import Final
 
 from flows.block import Int64s, PacketBlock
 from sensor.errors import OutputError, reason_of
+from sensor.files.special import open_special
 from sensor.packets.pcapng import PcapngWriter
 
 WAITING_BYTES: Final = 4 << 20  # that may wait for the reader
@@ -77,7 +78,7 @@ class PipeWriter:
             raise PacketsMissedError(f"{self._path}: {self._why}")
         self._again_s = now_s + AGAIN_S
         try:
-            self._end = _PipeEnd(os.open(self._path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+            self._end = _PipeEnd(open_special(self._path))
         except OSError as error:
             if error.errno != errno.ENXIO:
                 self._why = f"packets cannot be written: {reason_of(error)}"

@@ -1,18 +1,29 @@
 """Commands in pipes, as a shell puts them together: readers that leave, and exit codes for scripts."""
 
+import errno
 import fcntl
 import gzip
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import DEMO, FLOWVIGIL, flowvigil, surroundings
+from sensor import cli
+from sensor.alerts.alert_record import alert_line
+from sensor.cli import model
+from sensor.cli.check import _write_json
+from sensor.cli.evaluation_output import print_figures
+from sensor.errors import BROKEN_PIPE, OUTPUT
+from tests.support.alerts import an_alert
+from tests.support.command import DEMO, FLOWVIGIL, flowvigil, started, surroundings
+from tests.trust.lines import stdout_to
 
 pytestmark = pytest.mark.ux
 
@@ -226,3 +237,39 @@ def test_a_closed_stdin_is_told_in_one_line(tmp_path: Path, command: str) -> Non
     assert done.returncode == 6
     assert done.stderr.startswith(b"flowvigil: -: ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: print_figures({"rows": 3}, lambda _: "", as_json=True),
+        lambda: _write_json({"check": "all"}),
+        lambda: model._write_json({"name": "default"}),
+    ],
+)
+def test_json_behind_half_a_line_begins_on_a_line_of_its_own(write: Callable[[], None], tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    path.write_bytes(b'{"cut": ')
+    with stdout_to(path):
+        write()
+    half, text = path.read_text().split("\n", 1)
+    assert half == '{"cut": '
+    assert json.loads(text)
+
+
+def test_a_disk_that_is_full_elsewhere_is_not_said_to_be_that_of_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._report_unexpected(OSError(errno.ENOSPC, "full", None)) == OUTPUT
+    assert capsys.readouterr().err == "flowvigil: a file: no space left\n"
+
+
+def test_who_has_nothing_to_write_notices_that_its_reader_has_left(tmp_path: Path) -> None:
+    alerts = tmp_path / "alerts.jsonl"
+    alerts.write_bytes(alert_line(an_alert(sequence=1)))
+    process = started("alerts", "tail", "-f", alerts)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    try:
+        assert process.wait(20.0) == BROKEN_PIPE
+    finally:
+        process.kill()

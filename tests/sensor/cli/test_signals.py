@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from sensor.cli.signals import stopped_by_signals
+from sensor.cli.signals import ended_by_interrupt, stopped_by_signals
+from sensor.process.children import Child, settled
 from sensor.signals import _Interrupt, interrupt_by_signals
 
 
@@ -39,3 +40,28 @@ def test_an_interrupt_that_a_library_has_caught_ends_the_run_before_it_begins() 
     with pytest.raises(KeyboardInterrupt), stopped_by_signals(run):
         raise AssertionError("the run has begun")
     assert not run.stopping
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_a_signal_that_was_ignored_at_the_start_stops_no_run() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell has it for what it starts with &
+    interrupt_by_signals(130)
+    run = Run()
+    with stopped_by_signals(run):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not run.stopping
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert run.stopping
+
+
+@pytest.mark.usefixtures("_as_before")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_interrupts_a_command_ends_it_at_once_while_kernels_are_compiled(number: signal.Signals) -> None:
+    def compile_kernels() -> int:
+        interrupt_by_signals(130)
+        settled()
+        with ended_by_interrupt():
+            os.kill(os.getpid(), number)
+        return 1
+
+    assert Child(compile_kernels).ended(20.0) == "exit code 130"
