@@ -6,6 +6,7 @@ One write for each block of packets. Source: draft-ietf-opsawg-pcapng.
 import os
 import stat
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -106,12 +107,15 @@ def build_packets(
 class PcapngWriter:
     """Writes a pcapng section: interface descriptions, and packets of these interfaces."""
 
-    def __init__(self, raw: RawOutput, name: str) -> None:
-        """Begin the section. name: of the output, for messages. Raises OutputError when it cannot be written."""
+    def __init__(self, raw: RawOutput, name: str, again: Callable[[], RawOutput] | None = None) -> None:
+        """Begin the section. name: of the output, for messages. again: makes the file anew where others remove it.
+
+        Raises OutputError when it cannot be written.
+        """
         self.name = name
         self.size = 0  # bytes that were written
         self.packets = 0  # that were written
-        self._raw = raw
+        self._raw, self._again = raw, again
         self._names: list[str] = []
         self._described: dict[tuple[int, int], int] = {}  # (interface, link type) to the number in the section
         self._out: Bytes = np.empty(1 << 20, dtype=np.uint8)
@@ -131,11 +135,32 @@ class PcapngWriter:
         """
         if not len(block):
             return
+        if self._again is not None and self.removed:
+            self._begin_anew(self._again)
         needed = max_encoded_bytes(block)
         if needed > len(self._out):
             self._out = np.empty(1 << (needed - 1).bit_length(), dtype=np.uint8)
         self._write(packet_blocks(block, self._numbers(interface_of, block.linktype), self._out, clock_step_ns))
         self.packets += len(block)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is a file that has no name any more, and goes with who has it open."""
+        return isinstance(self._raw, FileIO) and not os.fstat(self._raw.fileno()).st_nlink
+
+    def _begin_anew(self, again: Callable[[], RawOutput]) -> None:
+        """Go on in a new file, with the same interfaces. Raises OutputError."""
+        described = list(self._described)
+        try:
+            raw = again()
+        except OSError as error:
+            raise self._lost(error) from None
+        with suppress(OSError):
+            self._raw.close()
+        self._raw, self._described, self.size = raw, {}, 0
+        self._write(section_header())
+        for interface, linktype in described:
+            self._describe(interface, linktype)
 
     def _numbers(self, interface_of: Int64s, linktype: Int64s) -> Int64s:
         """Number of the description of each packet: a recreated interface may have another link type."""
@@ -178,7 +203,7 @@ class PcapngWriter:
 def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
     """Create a capture file. Raises OutputError, one line, when it cannot be written or holds something already.
 
-    owner: of a file that is created.
+    owner: of a file that is created. One that others remove is made anew.
     """
     refuse_existing(path)
     try:
@@ -188,7 +213,7 @@ def create_capture(path: Path, owner: Owner | None = None) -> PcapngWriter:
     if stat.S_ISFIFO(os.fstat(raw.fileno()).st_mode):  # which sensor.packets.pipe writes to
         raw.close()
         raise OutputError(f"{path}: packets cannot be written: found a pipe in the place of a file")
-    return PcapngWriter(raw, str(path))
+    return PcapngWriter(raw, str(path), lambda: FileIO(open_owned(path, CREATE | os.O_EXCL, None), "w"))
 
 
 def refuse_existing(path: Path) -> None:

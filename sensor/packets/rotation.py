@@ -72,11 +72,13 @@ class RotatingWriter:
         return self._current.add_interface(name, linktype)
 
     def write(self, block: PacketBlock, interface_of: Int64s, clock_step_ns: int = 0) -> None:
-        """Append the packets of a block, and begin files between them as they are due.
+        """Append the packets of a block, and begin files between them as they are due, or where one was removed.
 
         interface_of: (n,) int64, number of each packet's interface. clock_step_ns: what the wall clock is ahead of the
         block's times. Raises OutputError when a file takes no more, cannot be made, or cannot be removed.
         """
+        if len(block) and self._current.removed:
+            self._begin_next(int(block.ts_ns[0]), clock_step_ns)
         while len(block):
             fitting = self._fitting(block)
             self._current.write(block.select(slice(fitting)), interface_of[:fitting], clock_step_ns)

@@ -158,3 +158,17 @@ def test_a_file_that_cannot_be_made_or_filled_is_an_output_error(tmp_path: Path)
         create_capture(tmp_path)
     with pytest.raises(OutputError, match=r"^/dev/full: packets cannot be written: no space left$"):
         create_capture(Path("/dev/full"))
+
+
+def test_a_file_that_others_remove_is_made_anew_with_its_interfaces(tmp_path: Path) -> None:
+    path, blocks = tmp_path / "kept.pcapng", [block_of([bytes([number]) * 60], [number]) for number in (1, 2)]
+    writer = create_capture(path)
+    for name in ("eth0", "eth1"):
+        writer.add_interface(name, 1)
+    writer.write(blocks[0], of(1, blocks[0]))
+    path.unlink()
+    writer.write(blocks[1], of(1, blocks[1]))
+    writer.close()
+    assert read(path.read_bytes()) == (packets_of([blocks[1]]), None)
+    assert b"eth0" in path.read_bytes()
+    assert b"eth1" in path.read_bytes()

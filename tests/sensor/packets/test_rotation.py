@@ -290,3 +290,14 @@ def test_a_name_whose_numbers_are_all_taken_is_given_up(tmp_path: Path, monkeypa
         writer.write(block, of(block))
     assert writer.packets == 3
     writer.close()
+
+
+def test_where_the_file_of_the_moment_was_removed_the_next_one_begins(tmp_path: Path) -> None:
+    writer = rotating(PacketFiles(tmp_path / "kept.pcapng", size_bytes=1 << 20))
+    first, second = ticking([0.0]), ticking([1.0])
+    writer.write(first, of(first))
+    (tmp_path / "kept.pcapng").unlink()
+    writer.write(second, of(second))
+    writer.close()
+    (left,) = in_order_of_making(tmp_path)
+    assert content(left) == packets_of([second])
