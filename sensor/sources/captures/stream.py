@@ -111,9 +111,14 @@ class CaptureStream:
         if self._already is not None:
             return [Waiting(self._already.name, math.inf)]
         try:
-            return [] if self.stopping else self._wait_for(partial(in_time_order, self._captures))
+            return [] if self.stopping else self._wait_for(partial(in_time_order, self._captures, self._go_on))
         except ReadStopped:
             return []
+
+    def _go_on(self) -> None:
+        """Raise ReadStopped where reading is to end, in whatever thread that was said."""
+        if self.stopping:
+            raise ReadStopped
 
     def _open(self, name: str, pool: FilePool, buffer_bytes: int) -> CaptureFile | None:
         if self.stopping:
@@ -215,15 +220,20 @@ def _total_size(captures: Sequence[str]) -> int | None:
     return total
 
 
-def in_time_order(captures: Sequence[str]) -> list[Waiting]:
+def in_time_order(captures: Sequence[str], go_on: Callable[[], None] = lambda: None) -> list[Waiting]:
     """Captures, also of directories, by the time of their first packet: rotated files may have any name.
 
-    Standard input, which cannot be read twice, and unreadable captures come last.
+    Standard input, which cannot be read twice, and unreadable captures come last. go_on: called before each is looked
+    at; what it raises ends the looking.
     """
     names = captures_of_stream(captures)
     if len(names) < 2:
         return [Waiting(name, math.inf) for name in names]
-    return sorted((Waiting(name, _first_packet_ns(name)) for name in names), key=lambda one: (one.first_ns, one.name))
+    waiting = []
+    for name in names:
+        go_on()
+        waiting.append(Waiting(name, _first_packet_ns(name)))
+    return sorted(waiting, key=lambda one: (one.first_ns, one.name))
 
 
 def _first_packet_ns(name: str) -> int | float:

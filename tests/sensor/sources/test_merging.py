@@ -216,3 +216,21 @@ def test_a_capture_that_vanishes_between_two_looks_leaves_the_size_unknown(
 ) -> None:
     monkeypatch.setattr(os.path, "isfile", lambda _path: True)  # as it was a moment ago
     assert CaptureStream([str(tmp_path / "gone.pcap")]).size is None
+
+
+def test_captures_are_not_looked_at_any_more_once_reading_is_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(tmp_path / f"{number}.pcap") for number in range(1000)]
+    for name in names:
+        Path(name).touch()
+    reading, looked = CaptureStream(names), list[str]()
+
+    def look(name: str) -> float:
+        looked.append(name)
+        reading.stopping = True  # as a signal's handler has it, whose thread is another
+        return 0.0
+
+    monkeypatch.setattr(stream, "_first_packet_ns", look)
+    assert list(reading) == []
+    assert len(looked) == 1
