@@ -61,10 +61,8 @@ def lay_environment(home: Path, wheel: Path) -> None:
     """A virtual environment of the system's Python with what the lock names, and the wheel."""
     packages = home / "lib" / PYTHON / "site-packages"
     packages.mkdir(parents=True)
-    install = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
-    placed = (*install, "--target", str(packages))
-    _run(*placed, "--require-hashes", "--no-deps", "-r", str(LOCK))
-    _run(*placed, "--no-deps", "--upgrade", str(wheel))
+    _install(packages, "--require-hashes", "-r", str(LOCK))
+    place_wheel(packages, wheel)
     for pattern in ("bin", *LEFT_OUT):
         for found in packages.glob(pattern):
             shutil.rmtree(found)
@@ -77,6 +75,26 @@ def lay_environment(home: Path, wheel: Path) -> None:
         f"#!/{HOME}/bin/python3 -I\nimport sys\n\nfrom sensor.__main__ import main\n\nsys.exit(main())\n"
     )
     program.chmod(0o755)
+
+
+def place_wheel(packages: Path, wheel: Path) -> None:
+    """Install a wheel among the packages, by its name: of a file pip would note where it lay, in each build another."""
+    name, version = wheel.name.split("-")[:2]
+    _install(packages, "--upgrade", "--no-index", "--find-links", str(wheel.parent), f"{name}=={version}")
+
+
+def _install(packages: Path, *what: str) -> None:
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--no-deps",
+    )
+    _run(*pip, "--target", str(packages), *what)
 
 
 def lay_files(tree: Path) -> None:

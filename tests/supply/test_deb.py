@@ -4,12 +4,24 @@ import gzip
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from sensor.version import VERSION
-from tests.supply.deb import COMPLETIONS, CONFFILES, CONFIGS, HOME, SCRIPTS, UNITS, control_text, lay_control, lay_files
+from tests.supply.deb import (
+    COMPLETIONS,
+    CONFFILES,
+    CONFIGS,
+    HOME,
+    SCRIPTS,
+    UNITS,
+    control_text,
+    lay_control,
+    lay_files,
+    place_wheel,
+)
 
 needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
 
@@ -95,3 +107,17 @@ def test_what_was_compiled_of_modules_goes_with_them(action: str, tmp_path: Path
     subprocess.run(("sh", "-c", script, "prerm", action, "0.2.0"), check=True)
     assert not compiled.exists()
     assert compiled.parent.exists()
+
+
+def test_nothing_in_the_package_says_where_it_was_built(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    wheel = tmp_path / "dist" / "one-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("one.py", "")
+        packed.writestr("one-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: one\nVersion: 1.0\n")
+        packed.writestr("one-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        packed.writestr("one-1.0.dist-info/RECORD", "")
+    place_wheel(tmp_path / "packages", wheel)
+    placed = [path for path in (tmp_path / "packages").rglob("*") if path.is_file()]
+    assert (tmp_path / "packages" / "one.py") in placed
+    assert [path for path in placed if str(tmp_path).encode() in path.read_bytes()] == []
