@@ -20,6 +20,7 @@ from flows.meter import Meter, concatenate
 from flows.truth import write_truth
 from models.fusion import Hybrid
 from sensor.cli.replay import DefaultSensor
+from sensor.files.unfinished import kept_in
 from sensor.synth.catalogue import ATTACKS, EVERYDAY
 from sensor.synth.generate import SCENARIOS, Traffic, generate
 from sensor.synth.scenarios.normal import NORMAL
@@ -92,7 +93,7 @@ class FixedSet:
         made = self._attacks.get(capture) or self._normal[capture]
         traffic = generate([made.scenario], made.seed)
         if capture in self._attacks:
-            with _truth_of(capture).open("w", encoding="utf-8", newline="") as out:
+            with kept_in(self._work), _truth_of(capture).open("w", encoding="utf-8", newline="") as out:
                 write_truth(traffic.truth, out)
         for packet in traffic.packets:
             self._digest.update(packet.ts_ns.to_bytes(8, "little"))

@@ -6,7 +6,6 @@ once all are there. Flow logs of all lie in one directory, in files whose names 
 
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sensor.cli.build import make_flow_directory, make_packet_directory, refuse_packet_directory
 from sensor.errors import OutputError, reason_of
 from sensor.files.alone import InUseError, lock_alone, unlock
+from sensor.files.held import held
 from sensor.files.ownership import make_owned_directory
 from sensor.jobs.run_directory import Capture
 from sensor.printable import printable
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from sensor.settings.config import Config
 
 UNFINISHED: Final = "-unfinished"
+_ANY_NAME: Final = "x"  # in a directory that is to be held
 _LETTERS_OF_NAME: Final = 16
 _LETTERS_OF_KEY: Final = 12
 _RUN_LETTERS: Final = 16  # of a flow log's file name
 _OF_CAPTURE: Final = re.compile(rf"([A-Za-z0-9-]+-)?[0-9a-f]{{{_LETTERS_OF_KEY}}}")  # see directory_name
+_UNFINISHED: Final = re.compile(rf"\.{_OF_CAPTURE.pattern}{UNFINISHED}")
 
 
 def directory_name(capture: Capture) -> str:
@@ -71,6 +73,7 @@ class KeptOfCaptures:
         except OSError as error:
             raise self._unusable(error) from error
         try:
+            self._remove_leftovers()
             yield self
         finally:
             unlock(descriptor)
@@ -106,6 +109,15 @@ class KeptOfCaptures:
                 self._add(self._places[capture.key], _files_in(self._packets / directory_name(capture)))
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed runs left of captures, which this one may not have."""
+        assert self._packets is not None  # noqa: S101  # who asks
+        with suppress(OSError), held(self._packets / _ANY_NAME, to_create=True) as inside:
+            with inside.entries() as entries:
+                left = [entry.name for entry in entries if _UNFINISHED.fullmatch(entry.name)]
+            for name in left:
+                inside.beside(name).remove_tree()
 
     def _refuse_kept(self) -> None:
         """Raise OutputError where packets that an earlier run kept there are to be read as captures."""
@@ -164,20 +176,22 @@ class KeptOfCaptures:
         self._bytes += sum(files.values())
         self._oldest = min(self._oldest, place)
         while self._bytes > self._config.keep_packets.directory_bytes and self._oldest < len(self._captures):
-            held = self._files.get(self._oldest)
-            if not held:
+            left = self._files.get(self._oldest)
+            if not left:
                 self._oldest += 1
                 continue
-            name = next(iter(held))
+            name = next(iter(left))
             assert self._packets is not None  # noqa: S101  # there are files in it
             directory = self._packets / directory_name(self._captures[self._oldest])
-            (directory / name).unlink(missing_ok=True)
-            self._bytes -= held.pop(name)
+            with held(directory / name, to_create=True) as oldest:
+                oldest.unlink(missing_ok=True)
+            self._bytes -= left.pop(name)
             self.deleted += 1
 
     def _remove(self, capture: Capture) -> None:
         if self._packets is not None:
-            shutil.rmtree(unfinished(self._packets / directory_name(capture)), ignore_errors=True)
+            with held(unfinished(self._packets / directory_name(capture)), to_create=True) as place:
+                place.remove_tree()
         if self._flows is not None:
             remove_logs(self._flows, capture.key[:_RUN_LETTERS])
 
@@ -197,25 +211,36 @@ def unfinished(directory: Path) -> Path:
 def whole_directory(directory: Path) -> Iterator[Path]:
     """A directory that gets its name at the end, in place of what stood there. Raises OSError."""
     making = unfinished(directory)
-    shutil.rmtree(making, ignore_errors=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    with held(making, to_create=True) as place:
+        place.remove_tree()
+        place.beside(directory.name).remove_tree()
     make_owned_directory(making, None)
     yield making
-    if any(making.iterdir()):
-        making.rename(directory)
-    else:
-        making.rmdir()
+    with held(making, to_create=True) as place:
+        if any(making.iterdir()):
+            place.rename(directory.name)
+        else:
+            place.remove_tree()
 
 
 def remove_logs(directory: Path, run: str) -> None:
     """Remove the files of a flow log that are of a run. Raises OSError."""
-    for path in directory.glob(f"flows-*-{run}-*.parquet"):
-        path.unlink(missing_ok=True)
+    from sensor.flow_log.files import log_name
+
+    with held(directory / _ANY_NAME, to_create=True) as inside:
+        with inside.entries() as entries:
+            names = [entry.name for entry in entries if (name := log_name(entry.name)) is not None and name.run == run]
+        for name_of_file in names:
+            inside.beside(name_of_file).unlink(missing_ok=True)
 
 
 def _files_in(directory: Path) -> dict[str, int]:
     """Bytes of the files of a directory, the oldest first; none where there is no such directory."""
     found = []
-    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+    with (
+        suppress(FileNotFoundError),
+        held(directory / _ANY_NAME, to_create=True) as inside,
+        inside.entries() as entries,
+    ):
         found = [(entry.stat(follow_symlinks=False), entry.name) for entry in entries]
     return {name: status.st_size for status, name in sorted(found, key=lambda one: (one[0].st_mtime_ns, one[1]))}

@@ -192,11 +192,13 @@ def _captures(
 
 
 def _keep_stdin(path: Path) -> None:
-    """Standard input in a file, as it can be read only once. Raises InputError."""
+    """Standard input in a file, as it can be read only once. Raises InputError, OutputError."""
     if sys.stdin is None:
         raise InputError("-: standard input is closed, expected a capture")
+    from sensor.files.unfinished import kept_in
+
     left = STDIN_BYTES
-    with path.open("wb") as out:
+    with kept_in(path.parent), path.open("wb") as out:
         while left > 0 and (part := sys.stdin.buffer.read(min(left, 1 << 20))):
             out.write(part)
             left -= len(part)

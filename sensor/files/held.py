@@ -14,6 +14,7 @@ Linux. Elsewhere paths are taken as they are. Source: openat(2), O_PATH and O_NO
 import errno
 import os
 import pwd
+import shutil
 import stat
 import sys
 from collections import deque
@@ -109,8 +110,8 @@ class Held:
             # whoever may rename there must not get another directory of root's given away
             if os.fstat(made).st_uid != os.geteuid() or os.listdir(made):
                 raise PermissionError(errno.EPERM, "another directory took its place", self.name)
-            os.fchown(made, uid, gid)
-            os.fchmod(made, mode)
+            os.fchown(made, uid, -1 if self.hands_its_group_on else gid)
+            os.fchmod(made, mode | stat.S_ISGID * self.hands_its_group_on)
         finally:
             os.close(made)
 
@@ -121,6 +122,16 @@ class Held:
         """
         self.refuse_unalterable()
         return Path(self.name) if self.directory is None else inside(self.directory) / self.name
+
+    def remove_tree(self) -> None:
+        """Remove the directory that has the name, with all that is in it. What cannot be removed stays."""
+        self.refuse_unalterable()
+        shutil.rmtree(self.name, ignore_errors=True, dir_fd=self.directory)
+
+    @property
+    def hands_its_group_on(self) -> bool:
+        """Whether what is made here belongs to the group of the directory (S_ISGID), whoever makes it."""
+        return self.directory is not None and bool(os.fstat(self.directory).st_mode & stat.S_ISGID)
 
     def refuse_unalterable(self) -> None:
         """Raise OSError where a user whose link led here could not make, rename or remove anything here."""

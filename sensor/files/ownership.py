@@ -33,7 +33,8 @@ def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
     """Open a file for writing and create it if it is missing; returns the descriptor. Raises OSError.
 
     flags: CREATE (leaves what is there), APPEND or REPLACE; with os.O_EXCL a file that exists is a FileExistsError.
-    owner: of a file that is created; None: this process. An existing file keeps its owner.
+    owner: of a file that is created; None: this process. An existing file keeps its owner. The group is the directory's
+    where that hands its own on (S_ISGID), as if the owner had made the file.
     """
     with held(path, to_create=bool(flags & os.O_EXCL)) as place:
         if not flags & os.O_EXCL:
@@ -46,18 +47,19 @@ def open_owned(path: Path, flags: int, owner: Owner | None) -> int:
             if flags & os.O_EXCL:
                 raise
             return place.open(flags)
+        hands_its_group_on = place.hands_its_group_on
     if owner is None:
         return descriptor
     try:
-        os.fchown(descriptor, owner.uid, owner.gid)
+        os.fchown(descriptor, owner.uid, -1 if hands_its_group_on else owner.gid)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def make_owned_directory(path: Path, owner: Owner | None) -> None:
-    """Create a directory and its parents if it is missing. owner: of a directory that is created. Raises OSError."""
+def make_owned_directory(path: Path, owner: Owner | None, mode: int = 0o750) -> None:
+    """Create a directory and its parents if it is missing. owner, mode: of one that is created. Raises OSError."""
     if os.path.isdir(path):
         return
     for parent in reversed(path.parents):
@@ -65,4 +67,4 @@ def make_owned_directory(path: Path, owner: Owner | None) -> None:
             with held(parent, to_create=True) as place, suppress(FileExistsError):
                 place.make_directory(0o777)
     with held(path, to_create=True) as place:
-        place.make_directory(0o750, *((owner.uid, owner.gid) if owner is not None else ()))
+        place.make_directory(mode, *((owner.uid, owner.gid) if owner is not None else ()))

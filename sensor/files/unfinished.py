@@ -4,6 +4,8 @@ What is being written is locked by its process, and a lock ends with its process
 of an unfinished file and no lock was left behind, whatever has its process number now.
 """
 
+import errno
+import math
 import os
 import re
 import secrets
@@ -35,7 +37,9 @@ else:
 
 
 PUBLIC: Final = 0o666  # what holds no traffic is for whom the process's mask lets read it
-_NAME_CHARACTERS: Final = 100  # of the target's name in that of the unfinished file, whose length is bounded
+_NAME_BYTES: Final = 100  # of the target's name in that of the unfinished file, whose length is bounded
+# Of file systems that know no locks: what is left there is left alone.
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _TOKEN: Final = re.compile(r"[0-9a-z_]{1,16}\.part")
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _FOUND: Final = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -152,8 +156,20 @@ def scratch_directory(owner: Owner | None = None) -> Iterator[Path]:
             os.close(descriptor)
 
 
+@contextmanager
+def kept_in(scratch: Path) -> Iterator[None]:
+    """While a file is written to a directory for work: raise OutputError for what keeps it from being there."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{scratch.parent}: nothing can be kept there meanwhile: {reason_of(error)}; TMPDIR chooses another "
+            "directory"
+        ) from error
+
+
 def _beginning(target: str) -> str:
-    return f".{target[:_NAME_CHARACTERS]}."
+    return f".{os.fsdecode(os.fsencode(target)[:_NAME_BYTES])}."
 
 
 def _is_unfinished(name: str, target: str) -> bool:
@@ -162,13 +178,16 @@ def _is_unfinished(name: str, target: str) -> bool:
 
 
 def _is_locked(descriptor: int, deadline_s: float) -> bool:
-    """Whether it is locked now, for us. Raises BlockingIOError after the deadline."""
+    """Whether it is locked now, for us, as far as there are locks. Raises BlockingIOError after the deadline."""
     try:
         lock(descriptor)
     except BlockingIOError:
         if time.monotonic() > deadline_s:
             raise
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 
@@ -201,11 +220,8 @@ def _locked_directory() -> tuple[Path, int]:
         except FileNotFoundError:  # taken for a leftover before it was locked
             continue
         try:
-            lock(descriptor)
-            if os.fstat(descriptor).st_nlink:
+            if _is_locked(descriptor, math.inf) and os.fstat(descriptor).st_nlink:
                 return directory, descriptor
-        except BlockingIOError:
-            pass
         except BaseException:
             os.close(descriptor)
             raise

@@ -16,6 +16,7 @@ import orjson
 
 from configs.formats import Format, OtherVersionError
 from sensor.errors import InputError, OutputError, reason_of
+from sensor.files.bounded import read_bounded
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
@@ -69,15 +70,12 @@ def bundles_path(fleet: Path) -> Path:
 def read_wanted(path: Path) -> Wanted:
     """What a file says, nothing where there is none. Raises InputError, one line."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LIMIT_BYTES + 1)
+        content = read_bounded(path, LIMIT_BYTES)
     except FileNotFoundError:
         return NOTHING_WANTED
     except OSError as error:
         raise InputError(f"{path}: {reason_of(error)}, expected what each sensor of a fleet should have") from error
     try:
-        if len(content) > LIMIT_BYTES:
-            raise ValueError(f"longer than {LIMIT_BYTES:,} bytes")
         document = orjson.loads(content)
         FORMAT.version_of(document.get("schema") if isinstance(document, dict) else None)
         return _wanted(document)

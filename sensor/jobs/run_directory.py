@@ -16,7 +16,11 @@ from typing import Any, Final
 
 from sensor.errors import ConfigError, OutputError, reason_of
 from sensor.files.alone import InUseError, lock_alone, unlock
+from sensor.files.bounded import read_bounded
 from sensor.files.digest import sha256_of
+from sensor.files.held import held
+from sensor.files.ownership import make_owned_directory
+from sensor.files.special import is_special
 from sensor.files.unfinished import whole_file
 from sensor.printable import printable
 
@@ -68,8 +72,10 @@ class RunDirectory:
         nothing can be written; ConfigError where what is to go on was of another bundle, settings, files or version.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            make_owned_directory(self.path, None, 0o777)
+            with held(self.path / RUN, to_create=True) as inside:
+                place = self.path if inside.directory is None else "."
+                descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC, dir_fd=inside.directory)
         except OSError as error:
             raise self._refused(error) from error
         try:
@@ -88,7 +94,7 @@ class RunDirectory:
         letters = {capture.key[:2] for capture in captures}
         for directory in (Path(kind, two) for kind in ("parts", "ends") for two in sorted(letters)):
             with self.errors_told(directory):
-                (self.path / directory).mkdir(parents=True, exist_ok=True)
+                make_owned_directory(self.path / directory, None, 0o777)
 
     def part(self, capture: Capture) -> Path:
         """Where a capture's lines are."""
@@ -106,7 +112,8 @@ class RunDirectory:
 
     def discard(self, capture: Capture) -> None:
         """Do without a capture's lines, which nobody will read again."""
-        self.part(capture).unlink(missing_ok=True)
+        with held(self.part(capture), to_create=True) as place:
+            place.unlink(missing_ok=True)
 
     def keep_end(self, capture: Capture, result: dict[str, Any]) -> None:
         """Note how a capture ended, whose lines are there by now. Raises OutputError."""
@@ -155,8 +162,9 @@ class RunDirectory:
                 )
 
     def _has(self, capture: Capture, result: dict[str, Any]) -> bool:
+        part = self.part(capture)
         try:
-            return sha256_of(self.part(capture)) == result.get("sha256")
+            return not is_special(part) and sha256_of(part) == result.get("sha256")
         except OSError:
             return False
 
@@ -201,8 +209,6 @@ def _end(capture: Capture) -> Path:
 def _read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any] | None:
     """What a file says, None where it is not there or says nothing that can be read."""
     with suppress(OSError, ValueError, RecursionError):
-        with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
-        if len(content) <= most_bytes and isinstance(found := json.loads(content), dict):
+        if isinstance(found := json.loads(read_bounded(path, most_bytes)), dict):
             return found
     return None

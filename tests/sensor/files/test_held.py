@@ -9,10 +9,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from sensor.cli.kept_of_captures import KeptOfCaptures, directory_name, whole_directory
+from sensor.errors import OutputError
 from sensor.files.held import held
 from sensor.files.ownership import APPEND, make_owned_directory, open_owned
+from sensor.jobs.run_directory import Capture
 from sensor.process.children import Child, settled
 from sensor.process.privileges import User
+from sensor.settings.config import Config
 from tests.trust.paths import renamers
 
 NOBODY, OTHER = User("nobody", 65534, 65534), User("other", 4711, 4711)
@@ -172,3 +176,28 @@ def test_a_directory_exchanged_for_links_at_any_moment_costs_root_nothing() -> N
     outcome = renamers(0.1)
     assert outcome.failures == []
     assert outcome.tries >= 100
+
+
+def test_what_is_made_in_a_directory_that_hands_its_group_on_has_that_group(base: Path) -> None:
+    place = base / "alerts"
+    place.mkdir()
+    os.chown(place, NOBODY.uid, OTHER.gid)
+    place.chmod(0o2750)
+    os.close(open_owned(place / "a.jsonl", APPEND, NOBODY))
+    make_owned_directory(place / "packets", NOBODY)
+    made = [(path.stat().st_uid, path.stat().st_gid) for path in (place / "a.jsonl", place / "packets")]
+    assert made == [(NOBODY.uid, OTHER.gid)] * 2
+    assert (place / "packets").stat().st_mode & 0o7777 == 0o2750
+
+
+def test_packets_of_captures_remove_nothing_behind_a_link_of_others(base: Path) -> None:
+    capture = Capture("net.pcap", 5)
+    config = Config.model_validate({"keep_packets": {"directory": base / "theirs", "directory_bytes": 1 << 20}})
+    (base / "roots" / "large").write_bytes(bytes(1 << 21))
+    link(base / "theirs" / directory_name(capture), base / "roots")
+    with KeptOfCaptures(config, [capture]).held() as kept, pytest.raises(OutputError, match="link"):
+        kept.ended(capture, {})
+    place = base / "theirs" / directory_name(capture)
+    with pytest.raises(OSError, match=r"[Dd]irectory"), whole_directory(place) as made:
+        (made / "a.pcapng").touch()
+    assert sorted(os.listdir(base / "roots")) == ["large", "secret"]

@@ -1,5 +1,7 @@
 """What is written is whole or not there, and what killed processes left goes with the next use."""
 
+import errno
+import fcntl
 import os
 import stat
 import tempfile
@@ -9,7 +11,8 @@ from random import Random
 
 import pytest
 
-from sensor.files.unfinished import PUBLIC, create_locked, refuse_unwritable, scratch_directory, whole_file
+from sensor.errors import OutputError
+from sensor.files.unfinished import PUBLIC, create_locked, kept_in, refuse_unwritable, scratch_directory, whole_file
 from tests.support.killed import kill, killed_after, on_and_on
 
 
@@ -126,3 +129,32 @@ def test_a_killed_process_s_directory_for_work_goes_with_the_next_one(
         assert own != left
         assert names(tmp_path) == [own.name]
     assert names(tmp_path) == []
+
+
+def test_a_name_as_long_as_it_may_be_is_written_whatever_its_letters(tmp_path: Path) -> None:
+    name = "名" * 84 + "xyz"  # 255 bytes
+    write(tmp_path / name, b"new")
+    assert names(tmp_path) == [name]
+
+
+def test_where_the_file_system_knows_no_locks_files_and_work_are_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = f".x.{'0' * 16}.part"
+    (tmp_path / left).touch()  # somebody may be writing it
+    write(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"
+    with scratch_directory() as directory:
+        (directory / "packets").write_bytes(b"traffic")
+    assert names(tmp_path) == [left, "x"]
+
+
+def test_what_cannot_be_kept_in_a_directory_for_work_is_told_with_where_that_is(tmp_path: Path) -> None:
+    told = f"{tmp_path}: nothing can be kept there meanwhile: no space left; TMPDIR"
+    with pytest.raises(OutputError, match=told), kept_in(tmp_path / "work"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

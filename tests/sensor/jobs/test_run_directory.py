@@ -116,3 +116,15 @@ def test_what_outputs_have_had_is_known_of_any_number_of_captures(tmp_path: Path
     with RunDirectory(tmp_path).held(NOW, resume=False) as run:
         run.keep_delivered(had, 7)
         assert run.delivered == (had, 7)
+
+
+def test_a_pipe_in_the_place_of_what_a_run_keeps_holds_nobody_up(tmp_path: Path) -> None:
+    ended(tmp_path)
+    part = RunDirectory(tmp_path).part(CAPTURE)
+    part.unlink()
+    os.mkfifo(part)
+    assert not known(tmp_path)
+    (tmp_path / "run.json").unlink()
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(ConfigError, match="found no run"), RunDirectory(tmp_path).held(NOW, resume=True):
+        pass
