@@ -7,13 +7,14 @@ in memory and count against one budget: nothing goes into temporary files.
 
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from waitress.buffers import OverflowableBuffer, ReadOnlyFileBasedBuffer
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest
@@ -26,6 +27,7 @@ HEADER_RECEIVE_BYTES: Final = 16 << 10  # in one call, while no body is under wa
 BODY_RECEIVE_BYTES: Final = 256 << 10  # in one call: a request of a thousand rows has 3 MB
 PIECE_BYTES: Final = 4 << 10  # parsed at a time: the parser copies what is left of a piece for each chunk in it
 PIPELINED: Final = 16  # requests of one connection that wait for their answers
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 SENT_KEPT_BYTES: Final = 256 << 10  # of an answer, beside what is not sent yet
 CHUNK_LINE_BYTES: Final = 1 << 10  # of a chunk's size with its extensions
 TRAILER_BYTES: Final = 8 << 10  # fields after the last chunk
@@ -50,6 +52,7 @@ class ReceivedRequest(HTTPRequestParser):  # type: ignore[misc] # waitress is un
 
     body_rcv: Any
     chunked: bool
+    path = ""  # for logs; of what is no request there is none
     refusal: Problem | None = None  # why it goes on without its body
     unchecked_form = False  # its token has not come yet
     _is_parsed = False  # whether its request line and header fields are
@@ -249,6 +252,14 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         if not self._is_waiting:
             super().service()
 
+    def send_continue(self) -> None:
+        """Ask for the body that a request waits with; whoever has gone meanwhile is found out by the loop."""
+        request = self.request
+        if request is not None:
+            request.expect_continue, self.sent_continue = False, True
+            with suppress(ClientDisconnected):
+                self.write_soon(CONTINUE)
+
     def handle_expt(self) -> None:
         """End the connection of who sends urgent data: HTTP has none, and unread it would wake the loop for ever."""
         self.end()
@@ -260,8 +271,9 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
         return written
 
     def _flush_some(self, do_close: bool = True) -> bool:
-        sent = bool(super()._flush_some(do_close))
-        self._settle()
+        with self.outbuf_lock:  # the loop would not wait for a thread that asks for the next body
+            sent = bool(super()._flush_some(do_close))
+            self._settle()
         return sent
 
     def _settle(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waitress.channel import ClientDisconnected
 
 from sensor.api import connection, server
 from sensor.api.admission import REFUSED_TOKENS, Admission
@@ -283,3 +285,18 @@ def test_of_a_stream_what_was_sent_is_let_go() -> None:
         tasks.pop().service()
     assert len(held) == 100
     assert max(held) < 2 * connection.SENT_KEPT_BYTES
+
+
+def test_a_client_that_has_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object) -> int:
+        raise ClientDisconnected
+
+    with in_process(lambda *_: []) as (one, _, tasks):
+        one.received(b"get / HTTP/1.1\r\n\r\n")
+        monkeypatch.setattr(one, "write_soon", gone)
+        tasks.pop().service()
+    with in_process(lambda *_: []) as (one, client, tasks):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        one.received(post("/v1/score", "Expect: 100-continue", "Content-Length: 9") + b"123")
+        assert tasks == []
