@@ -26,8 +26,8 @@ _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 def interrupt_by_signals(code: int) -> None:
     """Make every signal that ends a process interrupt the command (KeyboardInterrupt); a second one ends it at once.
 
-    code: the exit code then. A signal that is ignored, as nohup(1) has it, stays ignored. Blocks that handle a signal
-    otherwise do so meanwhile (`handling`).
+    code: the exit code then. SIGHUP that is ignored, as nohup(1) has it, stays so. Blocks that handle a signal in
+    another way do so meanwhile (`handling`).
     """
 
     for number in heard():
@@ -65,5 +65,8 @@ def end_at_once_by_signals(code: int) -> None:
 
 
 def heard() -> list[signal.Signals]:
-    """Signals that end a process, but those that it was started to ignore."""
-    return [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    """Signals that end a process, but SIGHUP where that was ignored from the start.
+
+    A script's & has SIGINT ignored, but whoever sends that to a sensor by its number means it, as with tcpdump.
+    """
+    return [n for n in _ENDING if n in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(n) != signal.SIG_IGN]

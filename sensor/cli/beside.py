@@ -5,7 +5,6 @@ It ends with that run, however that one ends, and leaves Ctrl-C to it.
 
 import os
 import runpy
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +23,7 @@ def command(*words: str) -> list[str]:
 def main(words: Sequence[str]) -> None:
     """Run a command as the child of the process whose id stands before it."""
     end_with_parent(int(words[0]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)  # a terminal's Ctrl-C is for whoever started it, which ends it
     with suppress(OSError):  # a service manager may keep priorities to itself
         os.nice(NICENESS)
     sys.argv[1:] = words[1:]

@@ -37,8 +37,7 @@ def ended_by_interrupt() -> Iterator[None]:
 def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Make the first SIGINT, SIGTERM or SIGHUP stop the run in order, and a second one end the process.
 
-    SIGHUP where nobody else handles it: a screen does, as its terminal was closed. None that is ignored, as nohup(1)
-    has it and a shell's & without job control.
+    SIGHUP where nobody else handles it: a screen does, as its terminal was closed.
 
     also: called at the first one, after the run's stop.
 
@@ -60,5 +59,4 @@ def stopped_by_signals(run: Stoppable, also: Callable[[], None] = lambda: None) 
 
 def _ending() -> set[signal.Signals]:
     """Signals that end a command now."""
-    always = {signal.SIGINT, signal.SIGTERM}
-    return {number for number in always if signal.getsignal(number) != signal.SIG_IGN} | set(interrupting())
+    return {signal.SIGINT, signal.SIGTERM, *interrupting()}

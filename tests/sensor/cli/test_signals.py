@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -43,15 +43,20 @@ def test_an_interrupt_that_a_library_has_caught_ends_the_run_before_it_begins() 
 
 
 @pytest.mark.usefixtures("_as_before")
-def test_a_signal_that_was_ignored_at_the_start_stops_no_run() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell has it for what it starts with &
+@pytest.mark.parametrize("begun", [False, True])
+def test_of_ignored_signals_only_the_hangup_stays_ignored(begun: bool) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):  # as a script's & and nohup have them
+        signal.signal(number, signal.SIG_IGN)
     interrupt_by_signals(130)
-    run = Run()
-    with stopped_by_signals(run):
-        os.kill(os.getpid(), signal.SIGINT)
+    run, interrupted = Run(), False
+    with stopped_by_signals(run) if begun else nullcontext():
+        os.kill(os.getpid(), signal.SIGHUP)
         assert not run.stopping
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert run.stopping
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            interrupted = True
+    assert (run.stopping, interrupted) == (begun, not begun)
 
 
 @pytest.mark.usefixtures("_as_before")
