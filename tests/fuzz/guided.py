@@ -127,7 +127,7 @@ def name_target() -> Target:
     corpus.seed(names.seeds())
 
     def take(rng: np.random.Generator, content: Bytes, kind: int) -> None:
-        names.read(reader, content, kind)
+        names.read(reader, content, kind, int(rng.integers(0, 1 << 32)))
         if kind == names.HELLO and len(content):
             names.read_segments(reader, names.segments_of(rng, content.tobytes()))
 

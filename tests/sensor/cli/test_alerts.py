@@ -517,7 +517,7 @@ def test_tail_follows_a_file_until_it_is_interrupted(log: Path, tmp_path: Path) 
         assert run.stdout.readline() == GUESSING[0]
         run.send_signal(2)
         assert run.wait(30) == 130
-        assert run.stderr.read() == b""
+        assert run.stderr.read() == b"flowvigil: interrupted\n"
 
 
 @pytest.mark.parametrize("files", [[], ["-"], ["a", "b"]])
