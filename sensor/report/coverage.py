@@ -67,9 +67,8 @@ class StatsCounts:
     runs: int = 0  # runs of sensors
     _ended: Progress | None = None  # what runs have counted that are told of no more
     _current: OrderedDict[_Run, _Counted] = field(default_factory=OrderedDict)  # the latest to be told of at the end
-    _before: OrderedDict[_Run, Progress] = field(
-        default_factory=OrderedDict
-    )  # totals before the time that is asked for
+    # Totals before the time that is asked for.
+    _before: OrderedDict[_Run, Progress] = field(default_factory=OrderedDict)
 
     def pass_over(self, record: StatsRecord) -> None:
         """Take in a line of before the time that is asked for: what it counts is not counted again."""
@@ -106,7 +105,7 @@ class StatsCounts:
         return _sum(every if self._ended is None else [self._ended, *every]) if every else None
 
     def _end(self, counted: _Counted) -> None:
-        self._ended = _sum([*([] if self._ended is None else [self._ended]), counted.since])
+        self._ended = counted.since if self._ended is None else _sum([self._ended, counted.since])
 
 
 def _run_of(record: StatsRecord) -> _Run:

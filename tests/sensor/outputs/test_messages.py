@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from itertools import chain
@@ -107,15 +107,20 @@ def test_a_body_has_no_more_records_than_agreed_and_the_others_follow() -> None:
     assert [sequences(body) for _, _, body in server.taken] == [[1, 2], [3, 4], [5]]
 
 
+def bodies_a_minute(url: str, batch_s: float, clock: Callable[[], float]) -> BatchTransport:
+    """To a webhook, at most one body a minute of what has come in batch_s."""
+    return BatchTransport(
+        WebhookCourier(url, {}, None),
+        lambda messages: (b",".join(messages), len(messages)),
+        Pace(batch_s, 60),
+        clock,
+    )
+
+
 def test_bodies_keep_their_distance() -> None:
     with hooks() as server:
         now = [0.0]
-        transport = BatchTransport(
-            WebhookCourier(server.url, {}, None),
-            lambda messages: (b",".join(messages), len(messages)),
-            Pace(10.0, 60),
-            lambda: now[0],
-        )
+        transport = bodies_a_minute(server.url, 10.0, lambda: now[0])
         sent_at = []
         for second in range(200):
             now[0] = float(second)
@@ -129,12 +134,7 @@ def test_bodies_keep_their_distance() -> None:
 def test_a_receiver_that_fails_gets_a_body_again_no_oftener_than_agreed() -> None:
     with hooks((500, {})) as server:
         now = [0.0]
-        transport = BatchTransport(
-            WebhookCourier(server.url, {}, None),
-            lambda messages: (b",".join(messages), len(messages)),
-            Pace(0.0, 60),
-            lambda: now[0],
-        )
+        transport = bodies_a_minute(server.url, 0.0, lambda: now[0])
         tried_at = []
         for second in range(300):
             now[0] = float(second)
@@ -152,12 +152,7 @@ def test_a_receiver_that_fails_gets_a_body_again_no_oftener_than_agreed() -> Non
 def test_alerts_that_a_receiver_refuses_one_by_one_are_lost_no_faster_than_they_would_be_told() -> None:
     with hooks((400, {})) as server:
         now = [0.0]
-        transport = BatchTransport(
-            WebhookCourier(server.url, {}, None),
-            lambda messages: (b",".join(messages), len(messages)),
-            Pace(0.0, 60),
-            lambda: now[0],
-        )
+        transport = bodies_a_minute(server.url, 0.0, lambda: now[0])
         transport.offer([b"1"] * 8)
         lost_at = []
         for second in range(200):
