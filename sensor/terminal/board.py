@@ -24,7 +24,7 @@ Mute = tuple[Literal["source", "technique"], str]
 MAX_EPISODES: Final = 1000  # retained: the latest ones, and of those before them the ones of the highest risk
 LATEST: Final = MAX_EPISODES // 2
 AT_ONCE: Final = 20  # that give way together: with hundreds, nothing else of the process would run meanwhile
-MAX_HISTORY: Final = 40  # alerts of one episode
+MAX_TOLD: Final = 12  # lines of one episode
 DETAIL_STEP: Final = 8  # lines that a page key scrolls
 MAX_QUERY_CHARACTERS: Final = 200  # of a query or a reason
 MAX_NOTES: Final = 20
@@ -53,14 +53,25 @@ class NotesWriter(Protocol):
         """Write that an alert is meant to be; what was done, in words. Raises SensorError."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class ToldLine:
+    """What is kept of a line that was written of an episode; a whole alert would be twenty times as much."""
+
+    time_ns: int
+    sequence: int
+    action: str
+    flows: int
+    verdict: str
+    risk: float
+
+
+@dataclass(frozen=True, slots=True)
 class EpisodeHistory:
     """The alerts of one episode so far."""
 
     newest: Alert
-    first: Alert
-    # The latest few, the newest among them, in order.
-    lines: deque[Alert] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
+    first: ToldLine
+    told: tuple[ToldLine, ...]  # the latest MAX_TOLD, the newest among them, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +153,10 @@ class Board:
         """Add alerts of new and known episodes."""
         for alert in alerts:
             self.opened += alert.action == "opened"
-            history = self._histories.pop(alert.key, None)
-            if history is None:
-                history = EpisodeHistory(alert, alert)
+            line, history = _told(alert), self._histories.pop(alert.key, None)
             # A new value, not a changed one: a frozen view keeps what it shows.
-            lines = deque((*history.lines, alert), maxlen=MAX_HISTORY)
-            self._histories[alert.key] = EpisodeHistory(alert, history.first, lines)
+            first, earlier = (line, ()) if history is None else (history.first, history.told)
+            self._histories[alert.key] = EpisodeHistory(alert, first, (*earlier, line)[-MAX_TOLD:])
             if len(self._histories) >= MAX_EPISODES + AT_ONCE:
                 self._drop_least()
         if alerts and not self.frozen:
@@ -330,9 +339,13 @@ class Board:
 
     def _note_again(self, notes: SiteNotes) -> None:
         """See what is shown as changed notes do."""
-        self._histories = {name: _noted(history, notes) for name, history in self._histories.items()}
+        self._histories = {
+            name: replace(history, newest=notes.of(history.newest)) for name, history in self._histories.items()
+        }
         if self._frozen_histories is not None:
-            self._frozen_histories = tuple(_noted(history, notes) for history in self._frozen_histories)
+            self._frozen_histories = tuple(
+                replace(history, newest=notes.of(history.newest)) for history in self._frozen_histories
+            )
         self._rows = None
 
     def _mute(self, key: str) -> None:
@@ -373,9 +386,8 @@ class Board:
         return history if now is None else replace(history, newest=as_it_stands(history.newest, now))
 
 
-def _noted(history: EpisodeHistory, notes: SiteNotes) -> EpisodeHistory:
-    lines = deque((notes.of(alert) for alert in history.lines), maxlen=MAX_HISTORY)
-    return EpisodeHistory(notes.of(history.newest), history.first, lines)
+def _told(alert: Alert) -> ToldLine:
+    return ToldLine(alert.time_ns, alert.sequence, alert.action, alert.spread.flows, alert.verdict, alert.risk)
 
 
 def _row(key: Key, group: list[EpisodeHistory]) -> BoardRow:

@@ -35,7 +35,6 @@ from sensor.terminal.glyphs import Glyphs, safe_text, wrapped
 
 _BAR_CELLS, _NUMBER_CELLS = 24, 12
 _BAR_DISTANCE: Final = 3.0  # spans from the median that a full bar stands for; the edge of normal lies at one
-_MAX_UPDATES: Final = 12
 
 
 def detail(row: BoardRow, width: int, now_ns: int, glyphs: Glyphs) -> list[Text]:
@@ -149,15 +148,14 @@ def _scores(alert: Alert) -> list[tuple[str, float]]:
 def _timeline(history: EpisodeHistory, row: BoardRow, now_ns: int, glyphs: Glyphs) -> list[Text]:
     """The lines that were written of it, and when alerts of the same source and technique came before."""
     lines = []
-    updates = list(history.lines)[-_MAX_UPDATES:]
-    most = max((alert.spread.flows for alert in updates), default=1)
-    for alert in updates:
-        cells = max(1, round(alert.spread.flows / most * 12))
+    most = max((line.flows for line in history.told), default=1)
+    for line in history.told:
+        cells = max(1, round(line.flows / most * 12))
         lines.append(
             Text.assemble(
-                f"  {when(alert.time_ns, alert.time_ns, now_ns)} {alert.action:<8}",
+                f"  {when(line.time_ns, line.time_ns, now_ns)} {line.action:<8}",
                 (f"{glyphs.full * cells:<12}", "cyan"),
-                f" {counted(alert.spread.flows, 'flow')}, {alert.verdict}, risk {alert.risk:g}",
+                f" {counted(line.flows, 'flow')}, {line.verdict}, risk {line.risk:g}",
             )
         )  # fmt: skip
     others = [other for other in row.episodes if other is not history][-3:]

@@ -13,7 +13,7 @@ from sensor.alerts.query import parse
 from sensor.alerts.techniques import technique_of
 from sensor.errors import ConfigError
 from sensor.site.notes import Party, Rule, SiteNotes
-from sensor.terminal.board import AT_ONCE, LATEST, MAX_EPISODES, SORTS, Board
+from sensor.terminal.board import AT_ONCE, LATEST, MAX_EPISODES, MAX_TOLD, SORTS, Board
 from tests.support.alerts import SPREAD, an_alert
 
 pytestmark = pytest.mark.ux
@@ -69,7 +69,7 @@ def test_an_episode_that_goes_on_is_one_row_with_its_history() -> None:
     made = board(alert(1), alert(1, action="updated", reason="more"), alert(1, action="closed", reason="all"))
     (row,) = made.rows
     assert len(row.episodes) == 1
-    assert [line.action for line in row.history.lines] == ["opened", "updated", "closed"]
+    assert [line.action for line in row.history.told] == ["opened", "updated", "closed"]
     assert row.newest.reason == "all"
 
 
@@ -216,10 +216,17 @@ def test_an_alert_of_many_sources_stays_muted_and_selected_whichever_of_them_a_l
     assert made.selected.newest == grown
 
 
+def test_of_a_long_episode_the_latest_lines_are_kept_and_when_it_opened() -> None:
+    lines = [alert(1, "192.0.2.1", action="updated", risk=float(risk)) for risk in range(3 * MAX_TOLD)]
+    (row,) = board(*lines).rows
+    assert [line.risk for line in row.history.told] == [line.risk for line in lines[-MAX_TOLD:]]
+    assert (row.history.first.risk, row.newest) == (0.0, lines[-1])
+
+
 def test_alerts_of_two_captures_are_two_though_copies_give_them_one_id() -> None:
     lines = [alert(1, capture=name, action=action) for name in ("a.pcap", "b.pcap") for action in ("opened", "closed")]
     made = board(*lines)
-    shown = {row.newest.capture: [line.action for line in row.history.lines] for row in made.rows}
+    shown = {row.newest.capture: [line.action for line in row.history.told] for row in made.rows}
     assert shown == {"a.pcap": ["opened", "closed"], "b.pcap": ["opened", "closed"]}
 
 
