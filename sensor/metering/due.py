@@ -36,7 +36,7 @@ PART_LEAST: Final = 32
 # For which a part may keep whoever takes it from the ring. Half a core judges 256 records in some 40 ms, with what they
 # give rise to; a slower one, or one that others use, gets smaller parts.
 PART_S: Final = 0.03
-PART_BEHIND_S: Final = 0.06
+PART_BEHIND_S: Final = 0.04
 MOST: Final = 32_768  # records that may wait, some 25 MB
 # Of one moment that are put in order together, some 110 MB: where time stands still, as in a capture of one stamp, all
 # records are of one moment, and the first are handed on before the last.

@@ -7,7 +7,7 @@ from flows.block import PacketBlock, block_of
 from flows.meter import Meter
 from sensor.errors import OutputError
 from sensor.metering.live import LIVE_LAG_NS, LiveTurns
-from sensor.metering.overload import DOWN_S, STEPS
+from sensor.metering.overload import DOWN_LEAST_S, STEPS
 from sensor.metering.turns import END_NS, Turn, sum_of
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, T0, ScriptedCapture
@@ -88,9 +88,9 @@ def test_a_full_ring_is_answered_by_steps_and_told_once_each() -> None:
         (lambda: fill(0.9, 0.2), packet(0)),
         (lambda: fill(0.9, 0.2), packet(0)),
         (lambda: fill(0.9, 0.2), packet(0)),
-        (lambda: fill(0.0, DOWN_S + 1), packet(0)),
-        (lambda: fill(0.0, DOWN_S + 1), packet(0)),
-        (lambda: fill(0.0, DOWN_S + 1), packet(0)),
+        (lambda: fill(0.0, DOWN_LEAST_S + 1), packet(0)),
+        (lambda: fill(0.0, DOWN_LEAST_S + 1), packet(0)),
+        (lambda: fill(0.0, DOWN_LEAST_S + 1), packet(0)),
     ]
     turns = list(LiveTurns(capture, Meter(1024), clock=lambda: now[0]))
     words = [event.message for turn in turns for event in turn.events]

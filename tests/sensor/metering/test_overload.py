@@ -1,11 +1,12 @@
 """Steps under overload, with a clock that stands until it is moved."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensor.metering.overload import DOWN_S, HIGH, LOW, STEPS, UP_S, Overload
+from sensor.metering.overload import DOWN_LEAST_S, DOWN_MOST_S, HIGH, LOW, STEPS, UP_S, Overload
 
 
 class Clock:
@@ -55,8 +56,51 @@ def test_a_step_is_left_only_after_a_quiet_time_and_one_at_a_time() -> None:
             left_at.append(clock.now - start)
     assert len(left_at) == 3
     assert overload.step == STEPS[0]
-    assert left_at[0] >= DOWN_S - UP_S - 0.01
-    assert all(later - earlier >= DOWN_S - 0.01 for earlier, later in pairwise(left_at))
+    assert left_at[0] >= DOWN_LEAST_S - UP_S - 0.01
+    assert all(later - earlier >= DOWN_LEAST_S - 0.01 for earlier, later in pairwise(left_at))
+
+
+def behind(load: Callable[[float], float], seconds: float) -> tuple[list[int], list[float]]:
+    """Levels and fillings, ten a second, of a ring that holds a second of what can be metered.
+
+    load: by the second, as many packets as can be metered. The first two steps spare a tenth each.
+    """
+    clock = Clock()
+    overload, fill = Overload(clock), 0.0
+    levels, fills = [], []
+    spared = [1.0, 0.9, 0.8, *(0.8 / step.keep_one_in for step in STEPS[3:])]
+    for _ in range(round(seconds * 100)):
+        clock.now += 0.01
+        fill = min(max(fill + 0.01 * (load(clock.now - 100) * spared[STEPS.index(overload.step)] - 1), 0.0), 1.0)
+        overload.observe(fill)
+        levels.append(STEPS.index(overload.step))
+        fills.append(fill)
+    return levels[::10], fills[::10]
+
+
+def test_a_sensor_that_was_held_up_for_a_moment_leaves_little_out_and_not_for_long() -> None:
+    levels, fills = behind(lambda second: 1.7 if 5 <= second < 6 else 0.75, 30)
+    assert max(fills) < 1
+    assert max(levels) <= 3
+    assert levels[110:] == [0] * len(levels[110:])
+
+
+def test_load_that_stays_too_much_is_borne_and_tried_again_less_and_less_often() -> None:
+    levels, fills = behind(lambda _second: 2.0, 120)
+    assert max(fills) < 1
+    changes = [at / 10 for at, (one, other) in enumerate(pairwise(levels)) if other < one]
+    assert [later - earlier for earlier, later in pairwise(changes)][-1] >= DOWN_MOST_S
+    assert len(changes) < 15
+
+
+def test_after_a_calm_minute_the_next_overload_is_another_one() -> None:
+    def bursts(second: float) -> float:
+        return 2.0 if second < 60 or 200 < second < 201 else 0.2
+
+    levels, _ = behind(bursts, 220)
+    assert levels[1990] == 0
+    assert max(levels[2000:2020]) > 0
+    assert levels[2120] == 0
 
 
 def test_load_between_the_marks_keeps_the_step() -> None:

@@ -25,7 +25,7 @@ def resident_bytes() -> int:
 @pytest.mark.skipif(
     sys.platform == "linux" and not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc, which gives back"
 )
-def test_what_a_busy_moment_took_is_given_back_once_a_minute() -> None:
+def test_what_a_busy_moment_took_is_given_back_soon() -> None:
     now = [0.0]
     hook = TrimmedMemory(trimmer(), clock=lambda: now[0])
     hook.begin(RUN)
