@@ -11,6 +11,7 @@ from flows.decode import DECODED, OUTSIDE, decode, holds_tunnel
 from flows.fragments import resolve_fragment
 from flows.layout import (
     M_BYTES,
+    M_CLOCK_NS,
     M_DECAPSULATE,
     M_DECODED,
     M_MARKS,
@@ -144,7 +145,7 @@ def run_meter(
     values: Values,
     marks: Int64s,
 ) -> bool:
-    """Meter the block from where the registers stand, then play time on to `until` (µs; UNSET: do not).
+    """Meter the block from where the registers stand, then play time on to `until` (µs; UNSET: to its last packet).
 
     True when all is done, False when the output or the marks filled up: empty it and call again with the same block.
     """
@@ -185,6 +186,6 @@ def run_meter(
             buffer, offset, caplen, wirelen, ts_ns, clock_ns, linktype, fields, keys, slots, fragments, registers
         )
         prefetch_rows(fields, slots, rows, registers)
-    if until == UNSET:
-        return True
+    if until == UNSET:  # what is not metered has moved the clock as well
+        until = registers[U(M_CLOCK_NS)] // 1000
     return turn_wheel(rows, slots, links, wheel, queues, registers, identity, values, until)

@@ -163,6 +163,15 @@ def test_advance_brings_what_silence_makes_due():
     assert len(meter.drain()) == 0
 
 
+def test_what_is_not_metered_brings_what_is_due_as_well():
+    """A link whose other traffic is no IP may never be silent."""
+    meter = Meter(8)
+    meter.feed(block([udp("10.0.0.1:5", "10.0.0.2:6")]))
+    others = [Packet(bytes(12) + b"\x08\x06" + bytes(46), EPOCH_NS + at * 10**9) for at in range(1, 130)]
+    assert ends(meter.feed(block(others[:15]))) == []
+    assert meter.feed(block(others[15:])).identity[:, END_REASON].tolist() == [IDLE_TIMEOUT]
+
+
 @pytest.mark.parametrize("wrong", [{"capacity": 0}, {"active_timeout_ns": 3001 * 10**9}, {"idle_timeout_ns": 0}])
 def test_settings_that_cannot_work_are_refused(wrong):
     with pytest.raises(ValueError, match=r"expected|positive"):

@@ -200,7 +200,7 @@ class Twin:
 
     def skip(self, ts_ns):
         """A packet without a flow: only its time counts."""
-        self.clock.read(ts_ns)
+        self.play(self.clock.read(ts_ns) // MICROSECOND)
         self.undecoded += 1
 
     def advance(self, now_ns):
