@@ -27,6 +27,7 @@ from flows.decode import (
 )
 from flows.layout import (
     M_FRAGMENTS,
+    M_VLAN_IN_KEY,
     P_A_HIGH,
     P_A_LOW,
     P_B_HIGH,
@@ -202,4 +203,6 @@ def resolve_fragment(
     if kind != FIRST_OF_TUNNEL:
         return reason
     kind = decode(buffer, start, end, wire_end, linktype, INSIDE_FIRST, fields, f)
+    if registers[U(M_VLAN_IN_KEY)] == 0:  # as the caller has it for what is outside
+        fields[U(f + P_VLAN)] = 0
     return follow_fragment(table, registers, fields, f, keys, kind) if kind < DECODED else kind

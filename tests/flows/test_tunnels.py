@@ -63,9 +63,9 @@ TUNNELS = {
 }
 
 
-def flows_of(frames, *, decap):
+def flows_of(frames, *, decap, **settings):
     """Final records of frames, and what was not decoded."""
-    meter = Meter(8, decap=decap)
+    meter = Meter(8, decap=decap, **settings)
     batch = concatenate(
         [meter.feed(block_of([bytes(frame) for frame in frames], [10**18] * len(frames))), meter.drain()]
     )
@@ -163,6 +163,16 @@ def test_both_the_tunnels_packet_and_the_one_inside_may_be_fragments():
     assert ports(batch) == [[5, 6, 17]]
     assert (batch.column("fwd_packets").tolist(), batch.column("fwd_bytes").tolist()) == ([2], [1400])
     assert undecoded == {LATER: len(frames) - 2}
+
+
+def test_without_tags_in_the_key_a_fragmented_tunnel_packet_is_in_the_flow_of_the_whole_ones():
+    datagram = IP(src="10.0.0.1", dst="10.0.0.2", id=5) / UDP(sport=5, dport=6) / Raw(bytes(1400))
+    parts = fragment(V4 / UDP(sport=50000, dport=4789) / VXLAN(flags=8) / Ether() / Dot1Q(vlan=9) / datagram, 800)
+    whole = V4 / UDP(sport=50000, dport=4789) / VXLAN(flags=8) / Ether() / Dot1Q(vlan=9) / datagram
+    frames = [Ether() / Dot1Q(vlan=7) / packet for packet in (whole, *parts, whole)]
+    batch, _ = flows_of(frames, decap=True, vlan_in_key=False)
+    assert batch.identity[:, VLAN].tolist() == [0]
+    assert batch.column("fwd_packets").tolist() == [3]
 
 
 def test_a_later_fragment_of_a_tunnels_packet_without_its_first_is_told_as_any():
