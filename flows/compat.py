@@ -24,7 +24,7 @@ from flows.compat_row import (
     update_row,
     write_record,
 )
-from flows.decode import DECODED, LATER_FRAGMENT, LOST_FRAGMENT, NOT_IPV4, TCP, UDP, decode
+from flows.decode import BAD_LAYER4, DECODED, LATER_FRAGMENT, LOST_FRAGMENT, NOT_IPV4, TCP, UDP, decode
 from flows.layout import (
     ESTABLISHED,
     FIN_FORWARD,
@@ -39,7 +39,10 @@ from flows.layout import (
     M_PACKETS,
     M_RECORDS,
     M_UNDECODED,
+    P_CAPTURED_END,
     P_FLAGS,
+    P_PAYLOAD,
+    P_PAYLOAD_AT,
     P_PORTS,
     P_SENDER,
     P_TIME_NS,
@@ -84,6 +87,9 @@ def read_packet(
     ports = fields[U(P_PORTS)]
     if ports >> 40 != 4:
         return NOT_IPV4
+    cut = fields[U(P_PAYLOAD_AT)] - fields[U(P_CAPTURED_END)]
+    if reason != DECODED and (ports >> 32) & 0xFF == TCP and fields[U(P_PAYLOAD)] == 0 and cut > 0:
+        return BAD_LAYER4  # a part of a header, in a fragment
     if (ports >> 32) & 0xFF not in (TCP, UDP):
         fields[U(P_PORTS)] = IPV4_WITHOUT_PROTOCOL
     fields[U(P_VLAN)] = 0

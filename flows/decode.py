@@ -26,6 +26,7 @@ from flows.layout import (
     P_SEQUENCE,
     P_VLAN,
     P_WINDOW,
+    WRONG_FRAGMENT,
 )
 from flows.linktypes import ip_offset
 from flows.tunnels import inside
@@ -71,7 +72,9 @@ OUTSIDE, INSIDE, INSIDE_FIRST = range(3)
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 HOP_BY_HOP, ROUTING, FRAGMENT, AUTHENTICATION, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 51, 60, 135, 139, 140
 SCTP_HEADER = 12  # bytes of the common header, RFC 9260 3.1
-MAX_EXTENSIONS = 8
+TCP_HEADER = 20  # bytes without options
+LEAST_FRAGMENT = 8  # bytes of a first fragment, which has the ports
+MAX_EXTENSIONS = 256  # more than a frame of 1,500 bytes has room for: hosts take any number
 MAX_TUNNELS = 4
 MAX_LENGTH = 1 << 19  # bytes of a packet whose IP header states none: Linux builds no larger ones
 MORE_FRAGMENTS, FRAGMENT_OFFSET = 0x2000, 0x1FFF  # of IPv4's half-word
@@ -134,6 +137,44 @@ def layer4(  # noqa: PLR0912  one branch a protocol
     fields[U(f + P_PAYLOAD)] = length - header
     fields[U(f + P_PAYLOAD_AT)] = at + header
     fields[U(f + P_CAPTURED_END)] = min(end, at + length)
+    return DECODED, be16(buffer, at), be16(buffer, at + 2)
+
+
+@inner
+def is_cut_in_header(buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word) -> bool:
+    """Whether a first fragment of so many bytes ends within its layer-4 header (RFC 1858), as scanners send them."""
+    if protocol != TCP:
+        return bool(protocol == SCTP and length < SCTP_HEADER)
+    return bool(length < TCP_HEADER or (at + TCP_HEADER <= end and (int64(buffer[U(at + 12)]) >> 4) << 2 > length))
+
+
+@inner
+def first_of_header(
+    buffer: Bytes, at: Word, end: Word, length: Word, protocol: Word, fields: Int64s, f: Word
+) -> tuple[Word, Word, Word]:
+    """As layer4, of a first fragment that ends within its header: what is there of it, and no payload."""
+    if length < LEAST_FRAGMENT:
+        return BAD_LAYER4, 0, 0
+    if at + length > end:
+        return TRUNCATED, 0, 0
+    fields[U(f + P_FLAGS)] = WRONG_FRAGMENT
+    fields[U(f + P_WINDOW)] = fields[U(f + P_SEQUENCE)] = -1
+    fields[U(f + P_ICMP)] = -1
+    fields[U(f + P_HEADER)] = 0
+    fields[U(f + P_PAYLOAD)] = 0
+    if protocol == TCP:
+        header: Word = int64(TCP_HEADER)
+        fields[U(f + P_SEQUENCE)] = be32(buffer, at + 4) << 32
+        if length >= TCP_HEADER - 4:  # all but checksum and urgent pointer
+            header = (int64(buffer[U(at + 12)]) >> 4) << 2
+            if header < TCP_HEADER:
+                return BAD_LAYER4, 0, 0
+            fields[U(f + P_FLAGS)] = int64(buffer[U(at + 13)])
+            fields[U(f + P_WINDOW)] = be16(buffer, at + 14)
+            fields[U(f + P_SEQUENCE)] |= be32(buffer, at + 8)
+        fields[U(f + P_HEADER)] = length
+        fields[U(f + P_PAYLOAD_AT)] = at + header  # behind its end
+        fields[U(f + P_CAPTURED_END)] = at + length
     return DECODED, be16(buffer, at), be16(buffer, at + 2)
 
 
@@ -338,8 +379,14 @@ def decode(  # noqa: PLR0912  early returns, one a reason
             return NESTED
     source_port, target_port = int64(0), int64(0)
     fields[U(f + P_PAYLOAD)] = length
-    if reason == DECODED:
-        reason, source_port, target_port = layer4(buffer, at, end, length, protocol, fields, f)
+    if reason == LATER_FRAGMENT:
+        fields[U(f + P_PAYLOAD_AT)] = at
+        fields[U(f + P_CAPTURED_END)] = min(end, at + length)
+    else:
+        if identification >= 0 and is_cut_in_header(buffer, at, end, length, protocol):
+            reason, source_port, target_port = first_of_header(buffer, at, end, length, protocol, fields, f)
+        else:
+            reason, source_port, target_port = layer4(buffer, at, end, length, protocol, fields, f)
         if reason != DECODED:
             return reason
         if identification >= 0:

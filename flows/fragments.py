@@ -1,18 +1,21 @@
 """Fragments: later ones carry no ports, so the table remembers those of the first fragments for a while.
 
 A later fragment joins the flow of its first one: all its bytes are payload of TCP or UDP, and it has no layer-4 header
-(length 0) and no flags. One that comes before its first one, more than EXPIRY_NS after it, or after the table has
-forgotten it, is counted and not metered. One that overlaps its first one or the one before it, or reaches beyond what
-a datagram can hold, is metered and told as wrong. Where tunnels are looked into, the first fragment of a tunnel's
-packet shows the headers inside, and the IP header there states the length of the whole: the packet inside is counted
-with it, and the later fragments of the tunnel's packet by a reason of their own. The table is a ring, the oldest entry
-giving way, with hash chains over it. RFC 791, RFC 8200 4.5: a packet's fragments share addresses, identification and,
-in IPv4, protocol. RFC 1858, RFC 5722: they do not overlap.
+(length 0) and no flags. Where the first one ended within the TCP header, which no sender needs and scanners do, the
+rest of that is header, and the fragment behind the first 8 bytes has the flags. One that comes before its first one,
+more than EXPIRY_NS after it, or after the table has forgotten it, is counted and not metered. One that overlaps its
+first one or the one before it, or reaches beyond what a datagram can hold, is metered and told as wrong. Where tunnels
+are looked into, the first fragment of a tunnel's packet shows the headers inside, and the IP header there states the
+length of the whole: the packet inside is counted with it, and the later fragments of the tunnel's packet by a reason of
+their own. The table is a ring, the oldest entry giving way, with hash chains over it. RFC 791, RFC 8200 4.5: a packet's
+fragments share addresses, identification and, in IPv4, protocol. RFC 1858, RFC 5722: they do not overlap.
 """
 
 import numpy as np
+from numpy import int64
 
 from flows.block import Bytes, Int64s
+from flows.byte_order import be16, be32
 from flows.decode import (
     DECODED,
     FIRST_OF_TUNNEL,
@@ -20,6 +23,7 @@ from flows.decode import (
     LATER_FRAGMENT,
     LOST_FRAGMENT,
     TCP,
+    TCP_HEADER,
     TUNNEL_FRAGMENT,
     UDP,
     comes_first,
@@ -32,20 +36,23 @@ from flows.layout import (
     P_A_LOW,
     P_B_HIGH,
     P_B_LOW,
+    P_CAPTURED_END,
     P_FLAGS,
     P_FRAGMENT,
     P_HEADER,
     P_ICMP,
     P_PAYLOAD,
+    P_PAYLOAD_AT,
     P_PORTS,
     P_SENDER,
     P_SEQUENCE,
     P_TIME_NS,
     P_VLAN,
     P_WINDOW,
+    UNSET,
     WRONG_FRAGMENT,
 )
-from flows.table import hash_key
+from flows.table import LOW32, hash_key
 from kernels.jit import U, Word, inner
 
 EXPIRY_NS = 30_000_000_000
@@ -54,8 +61,9 @@ BUCKETS = 2048
 
 # Words of an entry: a packet's six key words, P_PORTS holding sender << 48 | version << 40 | P_FRAGMENT without its
 # offset instead; P_PORTS of the first fragment, with OF_TUNNEL where its packet is a tunnel's. Bytes of the datagram:
-# where its first fragment ended, where the latest later one began and ended.
-E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, E_FIRST_END, E_BEGIN, E_END, ENTRY_WORDS = range(6, 14)
+# where its first fragment ended, where the latest later one began and ended. Of a TCP header in fragments: its length
+# (0: it is whole, UNSET: not seen yet), and its sequence number in the upper half.
+E_PORTS, E_TIME_NS, E_BUCKET, E_NEXT, E_FIRST_END, E_BEGIN, E_END, E_HEADER, E_SEQUENCE, ENTRY_WORDS = range(6, 16)
 FRAGMENT_KEY = (1 << 40) - 1
 OF_TUNNEL = 1 << 48
 MAX_DATAGRAM = 65535
@@ -127,7 +135,34 @@ def first_end(fields: Int64s, f: Word) -> Word:
 
 
 @inner
-def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
+def length_of_header(fields: Int64s, f: Word) -> Word:
+    """E_HEADER of a first fragment."""
+    if (fields[U(f + P_PORTS)] >> 32) & 0xFF != TCP or fields[U(f + P_PAYLOAD)] > 0:
+        return 0
+    if fields[U(f + P_WINDOW)] == UNSET:
+        return UNSET
+    missing = fields[U(f + P_PAYLOAD_AT)] - fields[U(f + P_CAPTURED_END)]
+    return fields[U(f + P_HEADER)] + missing if missing > 0 else 0
+
+
+@inner
+def take_header(buffer: Bytes, table: Int64s, e: Word, fields: Int64s, f: Word) -> None:
+    """Divide a later fragment into the rest of the TCP header and payload, and read the flags if it has them."""
+    begin = fields[U(f + P_FRAGMENT)] >> 40
+    end = begin + fields[U(f + P_PAYLOAD)]
+    header = fields[U(f + P_PAYLOAD_AT)] - begin
+    if table[U(e + E_HEADER)] == UNSET and begin == 8 and end >= 16 and header + 16 <= fields[U(f + P_CAPTURED_END)]:
+        table[U(e + E_HEADER)] = (int64(buffer[U(header + 12)]) >> 4) << 2
+        fields[U(f + P_FLAGS)] = int64(buffer[U(header + 13)])
+        fields[U(f + P_WINDOW)] = be16(buffer, header + 14)
+        fields[U(f + P_SEQUENCE)] = table[U(e + E_SEQUENCE)] | be32(buffer, header + 8)
+    rest = int64(max(0, min(end, max(table[U(e + E_HEADER)], TCP_HEADER)) - begin))
+    fields[U(f + P_HEADER)] = rest
+    fields[U(f + P_PAYLOAD)] -= rest
+
+
+@inner
+def join_first(buffer: Bytes, table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     """Give a later fragment the ports and the protocol of its first one; returns its reason."""
     if e < 0 or abs(fields[U(f + P_TIME_NS)] - table[U(e + E_TIME_NS)]) > EXPIRY_NS:
         return LOST_FRAGMENT
@@ -149,11 +184,15 @@ def join_first(table: Int64s, e: Word, fields: Int64s, f: Word) -> Word:
     fields[U(f + P_HEADER)] = 0
     fields[U(f + P_WINDOW)] = fields[U(f + P_SEQUENCE)] = -1
     fields[U(f + P_ICMP)] = -1
+    if table[U(e + E_HEADER)] != 0:
+        take_header(buffer, table, e, fields, f)
     return DECODED
 
 
 @inner
-def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, keys: Int64s, kind: Word) -> Word:
+def follow_fragment(
+    buffer: Bytes, table: Int64s, registers: Int64s, fields: Int64s, f: Word, keys: Int64s, kind: Word
+) -> Word:
     """Remember a first fragment, or complete a later one from it; returns the packet's reason.
 
     kind: FIRST_FRAGMENT, FIRST_OF_TUNNEL or LATER_FRAGMENT, as flows.decode returned it.
@@ -167,7 +206,7 @@ def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, k
     bucket = hash_key(fields, f, keys) & (BUCKETS - 1)
     e = find_entry(table, fields, f, bucket)
     if kind == LATER_FRAGMENT:
-        return join_first(table, e, fields, f)
+        return join_first(buffer, table, e, fields, f)
     if e < 0:
         e = add_entry(table, registers, fields, f, bucket)
     a_port, b_port = (ports >> 16) & 0xFFFF, ports & 0xFFFF
@@ -178,6 +217,8 @@ def follow_fragment(table: Int64s, registers: Int64s, fields: Int64s, f: Word, k
     table[U(e + E_FIRST_END)] = first_end(fields, f)
     table[U(e + E_BEGIN)] = table[U(e + E_END)] = 0
     fields[U(f + P_PORTS)] = ports
+    table[U(e + E_HEADER)] = length_of_header(fields, f)
+    table[U(e + E_SEQUENCE)] = fields[U(f + P_SEQUENCE)] & ~LOW32
     return DECODED
 
 
@@ -199,10 +240,10 @@ def resolve_fragment(
 
     The frame is as flows.decode took it, kind what it returned. The packet inside may be a fragment itself.
     """
-    reason = follow_fragment(table, registers, fields, f, keys, kind)
+    reason = follow_fragment(buffer, table, registers, fields, f, keys, kind)
     if kind != FIRST_OF_TUNNEL:
         return reason
     kind = decode(buffer, start, end, wire_end, linktype, INSIDE_FIRST, fields, f)
     if registers[U(M_VLAN_IN_KEY)] == 0:  # as the caller has it for what is outside
         fields[U(f + P_VLAN)] = 0
-    return follow_fragment(table, registers, fields, f, keys, kind) if kind < DECODED else kind
+    return follow_fragment(buffer, table, registers, fields, f, keys, kind) if kind < DECODED else kind

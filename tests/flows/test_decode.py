@@ -192,7 +192,7 @@ def test_protocols_without_ports_are_flows_by_number():
         (Ether() / IP(frag=10) / Raw(bytes(64)), 1, "later fragment without its first"),
         (Ether() / V6 / IPv6ExtHdrFragment(offset=5) / Raw(bytes(64)), 1, "later fragment without its first"),
         (bytes(Ether() / IPv6(nh=60, plen=8)) + (b"\x3c\x00" + bytes(6)) * 12, 1, "malformed IP header"),
-        (Ether() / IPv6(nh=60, plen=96) / Raw((b"\x3c\x00" + bytes(6)) * 12), 1, "too many IPv6 extension headers"),
+        (Ether() / IPv6(nh=60, plen=2400) / Raw((b"\x3c\x00" + bytes(6)) * 300), 1, "too many IPv6 extension headers"),
     ],
 )
 def test_what_is_not_decoded_is_counted_by_its_reason(frame, linktype, reason):

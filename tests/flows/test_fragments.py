@@ -89,6 +89,24 @@ def test_tcp_flags_count_once_and_later_fragments_leave_the_connection_open():
     assert batch.column("fwd_bytes").tolist() == [2000]
 
 
+@pytest.mark.parametrize("size", [8, 16, 24, 32])
+@pytest.mark.parametrize("options", [[], [("MSS", 1460)], [("Timestamp", (1, 2)), ("MSS", 1460)]])
+def test_a_tcp_header_in_fragments_is_read_as_one_that_is_whole(size, options):
+    """As scanners send them (nmap -f). Whatever pads a frame is no part of it."""
+    segment = TCP(sport=40000, dport=443, flags="SP", seq=7, ack=9, window=1024, options=options) / Raw(b"x" * 21)
+    parts = [Raw(bytes(part).ljust(60, b"\xff")) for part in v4_fragments(segment, size)]
+    whole, _ = metered([Ether() / V4() / segment])
+    batch, undecoded = metered(parts)
+    assert (ports(batch), undecoded) == ([[40000, 443, 6]], {})
+    assert batch.column("fwd_packets").tolist() == [len(parts)]
+    for name in ("fwd_bytes", "fwd_header_length", "syn_flag_count", "psh_flag_count", "fwd_init_win_bytes"):
+        assert batch.column(name).tolist() == whole.column(name).tolist(), name
+
+
+def test_a_first_fragment_too_short_for_ports_is_malformed():
+    assert metered([Ether() / V4(flags="MF", proto=6) / Raw(bytes(7))])[1] == {"malformed layer-4 header": 1}
+
+
 def test_fragments_of_a_protocol_without_ports_carry_no_payload_either():
     batch, _ = metered(v4_fragments(ICMP() / Raw(bytes(2000))), [0, 0.1, 0.2])
     assert ports(batch) == [[0, 0, 1]]
