@@ -4,7 +4,8 @@ Stamps are the packets' own and are not changed. Beside each the kernel gives th
 back, and the packet's place in the order of time: its stamp, or a window behind the newest time where it is further
 back. Sorting by places undoes what several capture threads have mixed, and puts no packet before one that stands ahead
 of it in the capture and is stamped earlier. A stamp that the next packet takes back by more than the window moves
-nothing. Where packets stay behind, the clock was set back, and from then on the difference is added.
+nothing, nor does a first one that the next two take back, or a last one more than a day ahead. Where packets stay
+behind, the clock was set back, and from then on the difference is added.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from typing import Final
 import numpy as np
 
 from flows.block import Int64s
-from flows.clock import BEHIND_RUN, LATEST_STAMP_NS
+from flows.clock import BEHIND_RUN, LATEST_STAMP_NS, MAX_FORWARD_NS
 from flows.layout import UNSET
 from kernels.jit import U, Word, entry, inner
 
 WINDOW_NS: Final = 1_000_000_000  # within which packets are put in order
+FIRST_STAMPS: Final = 3  # of a capture, by which it is told whether the first one is wrong
 
 # Words of a clock's state. How far: the farthest of their kind, ns.
 (
@@ -43,6 +45,20 @@ def end_run(state: Int64s) -> None:
     state[U(A_RUN)] = state[U(A_RUN_NS)] = 0
 
 
+@inner
+def first_time(ts_ns: Int64s) -> int:
+    """Time at which a capture begins: its first stamp, or the second where the two behind the first take it back."""
+    first: Word = min(max(ts_ns[U(0)], 0), LATEST_STAMP_NS)
+    second: Word = first
+    for i in range(1, min(FIRST_STAMPS, len(ts_ns))):
+        stamp: Word = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
+        if stamp >= first - WINDOW_NS:
+            return int(first)
+        if i == 1:
+            second = stamp
+    return int(second)
+
+
 @entry
 def follow_in_order(ts_ns: Int64s, more: bool, state: Int64s) -> int:
     """Follow a clock over stamps of which each is the newest one; returns as follow_arrivals does, UNSET where not so.
@@ -58,8 +74,11 @@ def follow_in_order(ts_ns: Int64s, more: bool, state: Int64s) -> int:
         return int(UNSET)
     if last > 0:
         now = ts_ns[U(last - 1)]
-    if now != UNSET and more and ts_ns[U(last)] - now > WINDOW_NS:
+    ahead: Word = ts_ns[U(last)] - now
+    if more and (now == UNSET or ahead > WINDOW_NS):
         last -= 1
+    elif now != UNSET and ahead > MAX_FORWARD_NS:
+        return int(UNSET)
     if last >= 0:
         state[U(A_NEWEST)] = ts_ns[U(last)]
         end_run(state)
@@ -70,22 +89,26 @@ def follow_in_order(ts_ns: Int64s, more: bool, state: Int64s) -> int:
 def follow_arrivals(ts_ns: Int64s, more: bool, state: Int64s, newest: Int64s, places: Int64s) -> int:
     """Follow a clock over the stamps of consecutive packets; returns how many.
 
-    These are all, but for a last one that cannot be told from a wrong stamp before the next one is known, where there
-    are to be `more`. ts_ns: (n,) ns since 1970. state: (ARRIVAL_WORDS,), carried from call to call. newest, places:
-    (n,), filled.
+    These are all, but for a last one, or the first two of the capture, that cannot be told from a wrong stamp before
+    the next one is known, where there are to be `more`. ts_ns: (n,) ns since 1970. state: (ARRIVAL_WORDS,), carried
+    from call to call. newest, places: (n,), filled.
     """
     for i in range(len(ts_ns)):
         stamp: Word = min(max(ts_ns[U(i)], 0), LATEST_STAMP_NS)
         now: Word = state[U(A_NEWEST)]
         place: Word = min(stamp + state[U(A_OFFSET)], LATEST_STAMP_NS)
         if now == UNSET:
-            now = place
+            if more and len(ts_ns) < FIRST_STAMPS:
+                return i
+            now = first_time(ts_ns)
         if place >= now:
             following: Word = place
             if i + 1 < len(ts_ns):
                 following = min(max(ts_ns[U(i + 1)], 0), LATEST_STAMP_NS) + state[U(A_OFFSET)]
             elif more and place - now > WINDOW_NS:
                 return i
+            elif place - now > MAX_FORWARD_NS:
+                place = now  # nothing behind it confirms it
             if place - now > WINDOW_NS and following < place - WINDOW_NS:
                 state[U(A_AHEAD)] += 1
                 state[U(A_AHEAD_NS)] = max(state[U(A_AHEAD_NS)], place - now)
@@ -136,8 +159,8 @@ class ArrivalClock:
     def follow(self, ts_ns: Int64s, more: bool = False) -> tuple[Int64s, Int64s]:
         """(newest time by then, place) of each of the next packets, (n,) ns; `ts_ns` itself where all are in order.
 
-        more: others follow, without which the last one may not be told from a wrong stamp: it has no entry then, and is
-        to be given again with them. At least one packet.
+        more: others follow, without which the last one, or the first two of all, may not be told from a wrong stamp:
+        they have no entry then, and are to be given again with them. At least one packet.
         """
         count = follow_in_order(ts_ns, more, self._state)
         if count != UNSET:

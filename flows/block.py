@@ -16,7 +16,7 @@ class PacketBlock:
     buffer: (b,) uint8, contiguous. offset, caplen, wirelen: (n,) int64, bytes; a packet is
     buffer[offset : offset + caplen] and lies inside the buffer. ts_ns: (n,) int64, nanoseconds since 1970 UTC.
     linktype: (n,) int64, LINKTYPE_ numbers of tcpdump.org. clock_ns: None, or (n,) int64, when the packets came by a
-    clock that wrong stamps do not move (flows.arrival).
+    clock that wrong stamps do not move (flows.arrival), so that its steps are believed.
     The buffer may be reused by the source once the meter has returned.
     """
 

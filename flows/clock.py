@@ -1,11 +1,12 @@
 """Packet time made safe: never backwards, and no single stamp may throw it far forward.
 
 One far-future stamp would stop all expiry and one stamp in the past would give negative durations. So a stamp behind
-the clock counts as now ("late"), a stamp more than a day ahead must be confirmed by the next packet, and when a source
-stays behind by more than a minute for 32 packets its offset is taken over ("clock jump") instead of waiting for it to
-catch up. While there is an offset, a step of more than an hour counts as an hour, or as what ends the offset: else a
-capture that goes back and forth between 1970 and 2116 would soon claim more time than 64 bits hold. Stamps beyond 2116
-count as that year, and should the clock reach 2262 it stands still instead of wrapping round.
+the clock counts as now ("late"), a stamp more than a day ahead must be confirmed by the next packet, unless
+flows.arrival has looked at it already, and when a source stays behind by more than a minute for 32 packets its offset
+is taken over ("clock jump") instead of waiting for it to catch up. While there is an offset, a step of more than an
+hour counts as an hour, or as what ends the offset: else a capture that goes back and forth between 1970 and 2116 would
+soon claim more time than 64 bits hold. Stamps beyond 2116 count as that year, and should the clock reach 2262 it stands
+still instead of wrapping round.
 """
 
 from flows.block import Int64s
@@ -15,6 +16,7 @@ from flows.layout import (
     M_CLOCK_LATE_RUN,
     M_CLOCK_NS,
     M_CLOCK_OFFSET_NS,
+    M_CONFIRMED,
     M_LATE,
     M_LATE_NS,
     UNSET,
@@ -50,7 +52,7 @@ def unusual_time(registers: Int64s, now: Word, stamp: Word, ahead: Word) -> Word
     if now != UNSET and ahead < 0:
         return late_time(registers, now, stamp, ahead)
     step = ahead
-    if now != UNSET and ahead > MAX_FORWARD_NS:
+    if now != UNSET and ahead > MAX_FORWARD_NS and registers[U(M_CONFIRMED)] == 0:
         candidate = registers[U(M_CLOCK_CANDIDATE_NS)]
         if candidate == UNSET or abs(stamp - candidate) > MAX_FORWARD_NS:
             registers[U(M_CLOCK_CANDIDATE_NS)] = stamp

@@ -124,6 +124,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_NEWS_ONLY,  # 1: final reports that add nothing are left out
     M_NAMES,  # 1: packets that tell names are marked
     M_SAMPLE,  # flows are metered whose hash has none of these bits: 0 all, 1 half of them, 3 a quarter
+    M_CONFIRMED,  # 1: no time of the block needs the next packet to confirm it
     # flows in the table
     M_FLOWS,
     M_FREE,  # first row of the free list, -1 none
@@ -157,7 +158,7 @@ WRONG_FRAGMENT = 1 << 8  # beyond the TCP flags
     M_LEFT_OUT,  # decoded packets that flows.compat writes in no record
     M_UNDECODED,  # first of the counters by reason (flows.decode.REASONS)
     REGISTERS,
-) = (*range(39), 55)
+) = (*range(40), 56)
 
 UNSET = -1
 HUGE = 1 << 62

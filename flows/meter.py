@@ -24,6 +24,7 @@ from flows.layout import (
     M_CLOCK_NS,
     M_CLOCK_OFFSET_NS,
     M_CLOSED_LINGER,
+    M_CONFIRMED,
     M_DECAPSULATE,
     M_DRAINING,
     M_EVICTED,
@@ -163,6 +164,7 @@ class Meter:
     def feed(self, block: PacketBlock) -> FlowBatch:
         """Meter a block of packets; returns the records that fell due."""
         self._registers[M_NEXT_PACKET] = 0
+        self._registers[M_CONFIRMED] = block.clock_ns is not None
         return self._run(block, UNSET)
 
     def advance(self, now_ns: int) -> FlowBatch:

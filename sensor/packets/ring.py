@@ -19,6 +19,7 @@ from flows.fragments import fragment_table, resolve_fragment
 from flows.layout import (
     M_CLOCK_CANDIDATE_NS,
     M_CLOCK_NS,
+    M_CONFIRMED,
     M_DECAPSULATE,
     M_VLAN_IN_KEY,
     P_TIME_NS,
@@ -294,6 +295,7 @@ class PacketRing:
         return RingPackets(block, source >> 32)
 
     def _add(self, block: PacketBlock, interface_of: Int64s, first: int, step_ns: int, pause_words: int) -> int:
+        self._registers[M_CONFIRMED] = block.clock_ns is not None
         return int(
             add_packets(
                 block.buffer,

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.batch import END_NS, SRC_LOW, START_NS, FlowBatch
-from tests.cases.test_together import EPOCH_NS, SECOND, read, stored
+from flows.batch import END_NS, END_REASON, REPORTED_NS, SRC_LOW, START_NS, FlowBatch
+from flows.meter import Meter
+from sensor.metering.captures import CaptureTurns
+from sensor.sources.captures.stream import CaptureStream
+from tests.cases.test_together import EPOCH_NS, SECOND, counts, read, session, stored
 from tests.support.packets import Packet, udp
 
 HOUR = 3600 * SECOND
@@ -41,6 +44,24 @@ def test_one_wrong_stamp_moves_no_other_flow(tmp_path: Path, wrong_ns: int) -> N
     assert "1 packet stamped up to" in source.remarks[0]
 
 
+@pytest.mark.parametrize("ahead_ns", [HOUR // 2, 30 * HOUR, YEAR_2106_NS - EPOCH_NS])
+def test_a_wrong_stamp_at_the_beginning_moves_no_flow(tmp_path: Path, ahead_ns: int) -> None:
+    """All flows but that packet's are as they would have been, and another capture stays in its place."""
+    talk = [packet for i in range(60) for packet in session(f"10.0.0.1:{40_000 + i}", at=0.5 * i)]
+    alone = [udp("10.0.0.9:5", "10.0.1.1:53", at=-1.0), *talk]
+    right, _ = read(stored(tmp_path / "right", alone))
+    wrong = stored(tmp_path / "wrong", [stamped(alone[0], alone[0].ts_ns + ahead_ns), *alone[1:]])
+    flows, source = read(wrong)
+    assert len(source.remarks) == 1
+    assert "1 packet stamped up to" in source.remarks[0]
+    talks, rights = (batch.values[batch.column("protocol") == 6] for batch in (flows, right))
+    assert (talks == rights).all()
+    later = stored(tmp_path / "later", [udp(f"10.0.0.{i}:5", "10.0.1.1:53", at=10.0 + i) for i in range(10, 40)])
+    flows, source = read(wrong, later)
+    assert len(source.remarks) == 1
+    assert (flows.values[flows.column("protocol") == 6] == rights).all()
+
+
 def test_a_clock_that_was_set_back_for_good(tmp_path: Path) -> None:
     packets = questions(60)
     back = [stamped(packet, packet.ts_ns - HOUR) for packet in questions(60, first=60)]
@@ -50,6 +71,26 @@ def test_a_clock_that_was_set_back_for_good(tmp_path: Path) -> None:
         f"{tmp_path}/back: the clock was set back 1 time, by up to 60 min; flows keep the times of their packets "
         "(editcap -t shifts them)"
     ]
+
+
+def test_a_last_stamp_that_nothing_confirms_ends_no_flow(tmp_path: Path) -> None:
+    packets = questions(50)
+    right, _ = read(stored(tmp_path / "right", packets))
+    flows, source = read(stored(tmp_path / "odd", [*packets[:-1], stamped(packets[-1], YEAR_2106_NS)]))
+    assert flows.identity[:, END_REASON].tolist() == right.identity[:, END_REASON].tolist()
+    assert flows.identity[:, REPORTED_NS].max() <= right.identity[:, REPORTED_NS].max()
+    assert source.remarks == []
+
+
+def test_the_first_connection_after_days_is_whole(tmp_path: Path) -> None:
+    """Captures of several days in one stream, or one that begins before its clock was set: nothing to confirm there."""
+    monday, friday = session("10.0.0.1:40000", at=0.0), session("10.0.0.1:40001", at=4 * 86400.0)
+    flows, source = read(stored(tmp_path / "friday", friday), stored(tmp_path / "monday", monday))
+    assert counts(flows) == {(6, 4): 2}
+    assert [turn.totals.stats.clock_jumps for turn in CaptureTurns(CaptureStream([str(tmp_path)]), Meter(64))][-1] == 0
+    assert source.remarks == []
+    flows, _ = read(stored(tmp_path / "unset", [stamped(monday[0], 0), *friday]))
+    assert counts(flows) == {(1, 0): 1, (6, 4): 1}
 
 
 def test_a_capture_from_1970_to_2106(tmp_path: Path) -> None:

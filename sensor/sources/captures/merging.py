@@ -45,7 +45,7 @@ class _Merged:
     blocks: Iterator[PacketBlock]
     clock: ArrivalClock = field(default_factory=ArrivalClock)
     rest: Part | None = None  # what was read and not given on, at least a packet
-    uncertain: PacketBlock | None = None  # a packet that may be stamped wrong, until the next one is known
+    uncertain: PacketBlock | None = None  # packets that may be stamped wrong, until the next one is known
     ended: bool = False
 
     def fill(self, block: PacketBlock | None) -> None:
@@ -63,7 +63,7 @@ class _Merged:
             every, self.uncertain = every.select(slice(count)), every.select(slice(count, None))
         if count:
             in_order = places is newest
-            self.rest = Part(every if in_order else replace(every, clock_ns=places), newest, in_order)
+            self.rest = Part(replace(every, clock_ns=places), newest, in_order)
 
     @property
     def reached_ns(self) -> int:

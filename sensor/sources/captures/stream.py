@@ -245,6 +245,7 @@ def _first_packet_ns(name: str) -> int | float:
     except InputError:
         return math.inf
     try:
-        return next((int(block.ts_ns[0]) for block in source if len(block)), math.inf)
+        # by the clock of the capture, which a wrong first stamp does not move
+        return next((int(ArrivalClock().follow(block.ts_ns)[0][0]) for block in source if len(block)), math.inf)
     finally:
         source.close()
