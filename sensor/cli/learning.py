@@ -90,7 +90,7 @@ def records_of_captures(
                     log.progress(f"metering: {len(kept):,} records{share}")
             kept.flush()
         problems = list(turns.problems)
-        yield _SameRecords(kept.batches, problems), problems
+        yield SameRecords(kept.batches, problems), problems
 
 
 @contextmanager
@@ -111,12 +111,12 @@ def records_of_logs(paths: Sequence[str]) -> Iterator[tuple[Records, list[str]]]
     Raises InputError.
     """
     flow_log = FlowLog(paths)
-    yield _SameRecords(flow_log.batches, flow_log.problems), flow_log.problems
+    yield SameRecords(flow_log.batches, flow_log.problems), flow_log.problems
     for remark in first_problems(flow_log.remarks):
         log.info(remark)
 
 
-class _SameRecords:
+class SameRecords:
     """Records that are gone through several times, as many each time, within the memory that the command may have."""
 
     def __init__(self, records: Records, problems: Sequence[str]) -> None:

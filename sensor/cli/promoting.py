@@ -1,8 +1,8 @@
 """What `flowvigil promote` does between its command line and its answer: refuses, compares, decides, replaces."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from sensor.cli.build import build_judge, bundle_keys, load_model
 from sensor.cli.fixed_set import NAME, FixedSet
 from sensor.cli.flow_log_argument import is_flow_log
 from sensor.cli.labels import stop
+from sensor.cli.learning import SameRecords
 from sensor.cli.replay import DefaultSensor
 from sensor.episodes.model_words import cuts_of
 from sensor.errors import InputError, ModelError
@@ -154,12 +155,25 @@ def _latency(models: Models, sensor: DefaultSensor, captures: Sequence[FlowBatch
     return measured(champion, challenger, sum(map(len, captures)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredTraffic:
-    """A capture, a flow log or a Parquet file of flows, as normal traffic (training...trials.NormalTraffic)."""
+    """A capture, a flow log or a Parquet file of flows, as normal traffic (training...trials.NormalTraffic).
+
+    Both models judge the same records: files that come to a log meanwhile are none of it, and where others go or change
+    that is an InputError. Raises InputError for a path that is not there.
+    """
 
     path: Path
     sensor: DefaultSensor
+    _log: FlowLog | None = field(init=False)  # None: a capture
+    _records: SameRecords = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._log = FlowLog([self.path]) if is_flow_log(str(self.path)) else None
+        if self._log is None:
+            self._records = SameRecords(partial(self.sensor.batches, [self.path]), ())
+        else:
+            self._records = SameRecords(self._log.batches, self._log.problems)
 
     @property
     def name(self) -> str:
@@ -170,29 +184,18 @@ class StoredTraffic:
     def sha256(self) -> str:
         """Digest of the capture unpacked, or of the digests of the Parquet files. Raises InputError."""
         try:
-            if not self._is_log:
+            if self._log is None:
                 return unpacked_sha256(self.path)
-            digests = [sha256_of(path) for path in FlowLog([self.path]).paths]
+            digests = [sha256_of(path) for path in self._log.paths]
         except DatasetError as error:
             raise stop(InputError, error) from error
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
-    @property
-    def _is_log(self) -> bool:
-        return is_flow_log(str(self.path))
-
     def alerts_by_hour(self, hybrid: Hybrid) -> dict[int, int]:
         """How many alerts a model opens in each hour since 1970 in which flows were reported. Raises InputError."""
-        hours = self.sensor.alerts_by_hour(hybrid, self._batches())
+        hours = self.sensor.alerts_by_hour(hybrid, self._records())
         if not hours:
             raise InputError(f"{self.path}: holds no flow, expected traffic that is normal")
-        return hours
-
-    def _batches(self) -> Iterator[FlowBatch]:
-        if not self._is_log:
-            yield from self.sensor.batches([self.path])
-            return
-        flows = FlowLog([self.path])
-        yield from flows.batches()
-        for line in first_problems(flows.problems):
+        for line in first_problems([] if self._log is None else self._log.problems):
             log.warning(line)
+        return hours

@@ -221,6 +221,19 @@ def test_a_flow_log_is_the_same_normal_traffic_as_its_capture(tmp_path: Path) ->
     assert logged.sha256 != captured.sha256
 
 
+def test_both_judge_the_same_files_of_a_log_that_a_watch_writes_to(tmp_path: Path) -> None:
+    assert flowvigil("read", DEMO, "-q", "--flows", tmp_path / "log").code == 0
+    (only,) = (tmp_path / "log").iterdir()
+    model, traffic = loaded(bundle_path(None)), promoting.StoredTraffic(tmp_path / "log", DefaultSensor())
+    before, sha256 = traffic.alerts_by_hour(model), traffic.sha256
+    later = only.with_name(only.name.replace("-000001", "-000002"))
+    shutil.copy(only, later)
+    assert (traffic.alerts_by_hour(model), traffic.sha256) == (before, sha256)
+    only.unlink()
+    with pytest.raises(InputError, match="expected files that stay as they are"):
+        traffic.alerts_by_hour(model)
+
+
 def test_traffic_without_a_flow_is_no_normal_traffic(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(pcap([]))
