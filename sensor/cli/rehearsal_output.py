@@ -27,7 +27,7 @@ def _record(own: "RehearsedEpisode", day: "SiteDay") -> dict[str, object]:
         "of": len(day.alerts) + 1,
         "start": timestamp(own.episode.start_ns),
         "packets": own.seen,
-        "alone": own.episode.end_ns > day.last_ns,
+        "alone": own.episode.end_ns > day.end_ns,
         "attackers": attackers[:HOSTS_TOLD],
         "attackers_count": len(attackers),
         "victims": victims[:HOSTS_TOLD],

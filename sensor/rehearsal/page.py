@@ -6,11 +6,11 @@ It opens no file and knows no clock.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sensor.alerts.spread import counted
+from sensor.alerts.spread import counted, span_in_words
 from sensor.alerts.words import severity_word, who
 from sensor.rehearsal.hosts import text_of
 from sensor.rehearsal.judged import RehearsedEpisode
-from sensor.rehearsal.rehearsal import Rehearsal, SiteDay
+from sensor.rehearsal.rehearsal import SILENCE_NS, Rehearsal, SiteDay
 from sensor.rehearsal.told import fault_in_words, named_in_words, rank_in_words, seconds_in_words, sides_in_words
 from sensor.report.detail import facts_of
 from sensor.report.document import document, section
@@ -69,7 +69,12 @@ def cautions(found: Rehearsal, problems: Sequence[str] = ()) -> list[str]:
     sentences = []
     if day.is_cut:
         sentences.append(f"There is more traffic than was taken: the first {day.packets:,} packets.")
-    alone = [own for own in found.episodes if own.episode.end_ns > day.last_ns]
+    if day.has_silence:
+        sentences.append(
+            f"The attacks are amid the longest stretch without a silence of more than {span_in_words(SILENCE_NS)}: "
+            f"{stretch(day.begin_ns, day.end_ns)}."
+        )
+    alone = [own for own in found.episodes if own.episode.end_ns > day.end_ns]
     if alone:
         names = listed([own.episode.name for own in alone], 4)
         sentences.append(f"The traffic is shorter than some attacks, which go on alone behind its end: {names}.")

@@ -1,10 +1,13 @@
 """A rehearsal: attacks under a site's own addresses in a copy of its own traffic, and what its sensor says of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+import numpy as np
+
+from flows.block import PacketBlock
 from sensor.printable import printable
 from sensor.rehearsal.casting import cast
 from sensor.rehearsal.episode import SEED, AttackEpisode
@@ -18,6 +21,7 @@ from sensor.rehearsal.site import CapturedSite
 QUIET: Final = 0.1  # share of the site's time before any attack, in which the sensor gets to know the site
 ANSWERED: Final = 0.01  # least share of records in which both sides speak
 FEW_RECORDS: Final = 20  # below which that share says nothing
+SILENCE_NS: Final = 600 * SECOND_NS  # a longer one: nobody was listening
 
 
 class NothingToRehearseError(Exception):
@@ -33,12 +37,48 @@ class SiteDay:
     packets: int
     first_ns: int
     last_ns: int
+    begin_ns: int  # of its longest stretch without a silence of more than SILENCE_NS: there the attacks are put
+    end_ns: int  # of that
     is_cut: bool  # whether the captures had more
 
     @property
     def seconds(self) -> float:
-        """From its first packet to its last one."""
-        return (self.last_ns - self.first_ns) / SECOND_NS
+        """How long an attack may take that is amid its traffic."""
+        return (self.end_ns - self.begin_ns) / SECOND_NS
+
+    @property
+    def has_silence(self) -> bool:
+        """Whether there is more than that stretch."""
+        return (self.begin_ns, self.end_ns) != (self.first_ns, self.last_ns)
+
+
+@dataclass(slots=True)
+class _LongestStretch:
+    """The longest stretch of packets that pass, without a silence of more than SILENCE_NS."""
+
+    begin_ns: int = 0
+    end_ns: int = 0
+    _first_ns: int = 0  # of the stretch that goes on
+    _last_ns: int | None = None
+
+    def of(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
+        """The same packets."""
+        for block in blocks:
+            if len(block):
+                self._add(block)
+            yield block
+
+    def _add(self, block: PacketBlock) -> None:
+        times = block.arrival_ns
+        ends = (*np.flatnonzero(np.diff(times) > SILENCE_NS).tolist(), len(times) - 1)
+        first = 0
+        for end in ends:
+            first_ns, last_ns = int(times[first]), int(times[end])
+            if self._last_ns is None or first_ns - self._last_ns > SILENCE_NS:
+                self._first_ns = first_ns
+            if self._last_ns is None or last_ns - self._first_ns > self.end_ns - self.begin_ns:
+                self.begin_ns, self.end_ns = self._first_ns, last_ns
+            self._last_ns, first = last_ns, end + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +97,8 @@ class Rehearsal:
 
 def site_day(site: CapturedSite, sensor: TriedSensor) -> SiteDay:
     """The site's own traffic judged alone. Raises NothingToRehearseError, and InputError as captures do."""
-    census = SeenHosts()
-    alerts = sensor.alerts_on(census.all_of(metered(site.blocks(), sensor.meter())))
+    census, heard = SeenHosts(), _LongestStretch()
+    alerts = sensor.alerts_on(census.all_of(metered(heard.of(site.blocks()), sensor.meter())))
     if not census.records:
         raise NothingToRehearseError(f"found {site.packets:,} packets and no flow in them, expected a site's traffic")
     if census.ipv6 == census.records:
@@ -74,7 +114,7 @@ def site_day(site: CapturedSite, sensor: TriedSensor) -> SiteDay:
             "found no host whose flows were answered, expected hosts that take part in attacks"
         )
     told = tuple(alert for alert in alerts if alert.last.muted is None)
-    return SiteDay(hosts, told, site.packets, site.first_ns, site.last_ns, site.is_cut)
+    return SiteDay(hosts, told, site.packets, site.first_ns, site.last_ns, heard.begin_ns, heard.end_ns, site.is_cut)
 
 
 def rehearse(
@@ -101,13 +141,14 @@ def rehearse(
 def at_site(attack: AttackEpisode, day: SiteDay) -> AttackEpisode:
     """The attack under the site's addresses and at a time of its traffic; the same for the same attack and site.
 
-    One that takes longer than the traffic begins with it, and goes on alone. Raises ValueError for one without IPv4.
+    One that takes longer than the traffic, or its longest stretch, begins with that, and goes on alone. Raises
+    ValueError for one without IPv4.
     """
     rng = Random(f"{SEED} {attack.source} {attack.name}")  # noqa: S311  no secret
     addresses = cast(attack, day.hosts, rng)
     tags = next((day.hosts.vlans[new] for new in addresses.values() if new in day.hosts.vlans), 0)
     first_ns, last_ns = attack.packets[0].ts_ns, attack.packets[-1].ts_ns
-    earliest_ns = day.first_ns + int(QUIET * (day.last_ns - day.first_ns))
-    latest_ns = day.last_ns - (last_ns - first_ns)
-    start_ns = rng.randint(earliest_ns, latest_ns) if latest_ns > earliest_ns else max(day.first_ns, latest_ns)
+    earliest_ns = day.begin_ns + int(QUIET * (day.end_ns - day.begin_ns))
+    latest_ns = day.end_ns - (last_ns - first_ns)
+    start_ns = rng.randint(earliest_ns, latest_ns) if latest_ns > earliest_ns else max(day.begin_ns, latest_ns)
     return moved(attack, addresses, tags, start_ns - first_ns)

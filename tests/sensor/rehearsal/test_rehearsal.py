@@ -145,3 +145,16 @@ def test_networks_that_the_notes_call_ours_are_the_site_s(rehearsed: Rehearse, n
     ((attackers, victims),) = (own.episode.sides for own in found.episodes)
     assert victims[0].startswith("198.1")
     assert attackers == ("203.0.113.45",)
+
+
+def test_attacks_are_put_where_there_is_traffic(rehearsed: Rehearse, normal: Traffic) -> None:
+    """Captures of two days with one between them, and a packet of 1970."""
+    later = [packet._replace(ts_ns=packet.ts_ns + 48 * 3600 * 10**9) for packet in normal.packets]
+    first = normal.packets[0]._replace(ts_ns=0)
+    packets = [first, *normal.packets[len(normal.packets) // 2 :], *later]
+    found = rehearsed(packets, [made(PORTSCAN), made(SYNFLOOD), made(udp_flood())])
+    day = found.day
+    assert (day.begin_ns, day.end_ns) == (later[0].ts_ns, later[-1].ts_ns)
+    assert all(day.begin_ns <= own.episode.start_ns <= day.end_ns for own in found.episodes)
+    assert day.seconds < 200
+    assert any("longest stretch without a silence of more than 10 min" in line for line in cautions(found))
