@@ -36,7 +36,7 @@ def mark(
     where there is none. A watch takes the notes over at SIGHUP.
     """
     from sensor.site.declared import moment_of
-    from sensor.site.writing import add_entry, false_entry, true_entry
+    from sensor.site.writing import add_entry, say_false, true_entry
 
     path = site_file(site)
     if path is None:
@@ -52,6 +52,6 @@ def mark(
     with errors_told() as errors:
         alert = episode_of(id_, alerts_in(names, errors), names)[-1].alert
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        section, entry = true_entry(alert, why, now) if true else false_entry(alert, why, until, now)
-        log.info(add_entry(path, section, entry))
+        said = add_entry(path, *true_entry(alert, why, now)) if true else say_false(path, alert, why, until, now)
+        log.info(said)
     return code_of(errors)

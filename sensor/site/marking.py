@@ -7,7 +7,7 @@ from pathlib import Path
 from sensor.alerts.alert import Alert
 from sensor.site.file import read_notes
 from sensor.site.notes import SiteNotes
-from sensor.site.writing import add_entry, false_entry, why_not_writable
+from sensor.site.writing import say_false, why_not_writable
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Marking:
 
         Raises SensorError where that cannot be written.
         """
-        said = add_entry(self.path, *false_entry(alert, why, None, self.now()))
+        said = say_false(self.path, alert, why, None, self.now())
         self.notes = read_notes(self.path)
         self.take_over(self.notes)
         return said

@@ -24,7 +24,7 @@ from sensor.files.unfinished import whole_file
 from sensor.settings.yaml_errors import config_errors
 from sensor.site.claims import UNUSUAL
 from sensor.site.declared import MarkEntry, RuleEntry
-from sensor.site.file import EXPECTED, LIMIT_BYTES, notes_of_text, values_of_text
+from sensor.site.file import EXPECTED, LIMIT_BYTES, notes_of_text, read_notes, values_of_text
 
 if sys.platform != "win32":
     import fcntl
@@ -63,6 +63,19 @@ def false_entry(alert: Alert, why: str, until: str | None, now: str) -> tuple[st
 def true_entry(alert: Alert, why: str, now: str) -> tuple[str, Entry]:
     """Section and entry that say that an alert was true, so that nothing mutes it. now: as RFC 3339."""
     return MARKS, {"alert": alert.id, "finding": "true", "why": why, "when": now}
+
+
+def say_false(path: Path, alert: Alert, why: str, until: str | None, now: str) -> str:
+    """Write into the file that an alert was false; says in words what was done. Raises as false_entry and add_entry do.
+
+    Where it says that this alert was true, which no rule takes back, another mark does.
+    """
+    section, entry = false_entry(alert, why, until, now)
+    said = add_entry(path, section, entry)
+    mark = read_notes(path).marks.get(alert.id)
+    if mark is None or not mark.true:
+        return said
+    return f"{said}; {add_entry(path, MARKS, {'alert': alert.id, 'finding': 'false', 'why': why, 'when': now})}"
 
 
 @config_errors()

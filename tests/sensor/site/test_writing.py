@@ -22,7 +22,7 @@ from sensor.errors import ConfigError, OutputError
 from sensor.site.file import LIMIT_BYTES, read_notes, values_of_text
 from sensor.site.marking import Marking
 from sensor.site.notes import SiteNotes
-from sensor.site.writing import MARKS, RULES, add_entry, false_entry, true_entry, why_not_writable
+from sensor.site.writing import MARKS, RULES, add_entry, false_entry, say_false, true_entry, why_not_writable
 from tests.support.alerts import SPREAD, an_alert
 from tests.support.examples import examples
 
@@ -137,6 +137,19 @@ def test_the_same_is_not_said_twice(tmp_path: Path) -> None:
     add_entry(path, *true_entry(ALERT, "it was", NOW))
     assert "already" in add_entry(path, *true_entry(ALERT, "it was", NOW))
     assert read_notes(path).marks[ALERT.id].true
+
+
+def test_who_looked_again_and_found_otherwise_is_believed(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    add_entry(path, *true_entry(ALERT, "it was", NOW))
+    said = say_false(path, ALERT, "it was not", None, NOW)
+    assert said.startswith("rule added: ")
+    assert "; mark added: " in said
+    assert read_notes(path).of(ALERT).muted is not None
+    assert "already" in say_false(path, ALERT, "it was not", None, NOW)
+    add_entry(path, *true_entry(ALERT, "it was", NOW))
+    assert read_notes(path).of(ALERT).muted is None
+    assert "; " not in say_false(path, replace(ALERT, id="B" * 26), "why", "2026-12-31", NOW)
 
 
 def test_a_false_alert_gives_the_narrowest_rule_that_its_counts_allow() -> None:
