@@ -5,7 +5,6 @@ ends with it.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sensor import log
+from sensor.alerts.spread import counted
 from sensor.cli import beside
 from sensor.cli.build import DEFAULT_BUNDLE
 from sensor.cli.display import DisplayOptions
@@ -95,15 +95,19 @@ class LearnedSite:
 
         return SiteLearning(self.seconds, self.heard_s(), lambda running: enough(running, new_bundle, run))
 
-    def ended(self, run: "Run", _new_bundle: "NewBundle", _detection: "Detection") -> None:
+    def ended(self, run: "Run", _new_bundle: "NewBundle", detection: "Detection") -> None:
         """End the run: there is enough."""
         self.enough = True
+        self._tell_removed(run, detection)
         run.stop()
 
     def begun(self, run: "Run", new_bundle: "NewBundle", detection: "Detection") -> "Learner":
         """Begin to fit in a process of its own; what it gives is taken over when it is there."""
         if detection.flow_recorder is not None:
             detection.flow_recorder.finish_file()
+            if self._named is None:  # what comes now would only push out what is being learnt from
+                detection.flow_recorder.take_no_more()
+        self._tell_removed(run, detection)
         run.screen.note(f"the site was heard for long enough: fitting {self.output}, beside the watch")
         try:
             complaint = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
@@ -118,16 +122,18 @@ class LearnedSite:
             code = process.poll()
             if code is None:
                 return None
+            why = ""
             if code:
                 complaint.seek(0)
                 last = complaint.read(100_000).decode("utf-8", "replace").strip().splitlines()[-1:]
                 why = "".join(f": {line[:300]}" for line in last)
+            if code and not has_site(self.output):
                 return f"the site was not learnt ({how_it_ended(code)}){why}; the bundle goes on as it is"
             self.learnt = True
             from sensor.cli.reload import other_judge
 
             new_bundle.request(lambda: other_judge(self.settings(), new_bundle.judge, None))
-            return f"the site was learnt: {self.output}"
+            return f"the site was learnt: {self.output}" + (f", but ({how_it_ended(code)}){why}" if code else "")
 
         return learner
 
@@ -139,6 +145,16 @@ class LearnedSite:
             *("--alerts-per-day", f"{self.alerts_per_day:g}", "--page", f"{self.output}.html", "-q"),
             *self.options,
         )
+
+    def _tell_removed(self, run: "Run", detection: "Detection") -> None:
+        """Say where a log of its own was too small for all that was heard."""
+        recorder = detection.flow_recorder
+        removed = 0 if recorder is None or self._named is not None else recorder.state.files_deleted
+        if removed:
+            run.screen.note(
+                f"the site is learnt from the latest flows alone: {counted(removed, 'file')} of earlier ones gave way "
+                "to them (flow_log.directory_bytes)"
+            )
 
     def end(self) -> None:
         """End the fit where the watch ends before it; what is there stays as it is, and the flows are kept."""
@@ -152,7 +168,9 @@ class LearnedSite:
     def clear(self) -> None:
         """Remove the flows, once they are learnt from, unless the settings ask for a flow log."""
         if self._named is None:
-            shutil.rmtree(self.unfinished, ignore_errors=True)
+            from sensor.flow_log.directory import remove_log
+
+            remove_log(self.unfinished)
 
 
 class Silent(DisplayOptions):

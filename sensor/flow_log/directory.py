@@ -29,6 +29,19 @@ def make_directory(path: Path, owner: Owner | None = None) -> None:
         raise _unusable(path, error) from error
 
 
+def remove_log(path: Path) -> None:
+    """Remove the files of flow logs, those that nobody writes any more too, and the directory if nothing else is in it.
+
+    What cannot be removed stays.
+    """
+    with suppress(OSError), held(path / "x", to_create=True) as inside:
+        for name, _ in _files(inside):
+            inside.beside(name).unlink(missing_ok=True)
+    remove_leftovers(path, _is_unfinished)
+    with suppress(OSError):
+        path.rmdir()
+
+
 class LogDirectory:
     """Files of flow logs within a limit of their total size, those of other runs too."""
 

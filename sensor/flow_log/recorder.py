@@ -70,6 +70,7 @@ class FlowRecorder:
         self._queued = 0  # records in the queue
         self._changed = threading.Condition()
         self._ending = self._due = False
+        self._takes = True
         self._files = self._written = self._bytes = self._lost = 0
         self._file: _OpenFile | None = None
         self._retry_at_s = 0.0
@@ -101,6 +102,8 @@ class FlowRecorder:
     def add(self, part: JudgedRecords) -> None:
         """Hand records over, in the order of their reports."""
         with self._changed:
+            if not self._takes:
+                return
             while self._waits and self._queued >= QUEUE_RECORDS and self._thread.is_alive():
                 self._changed.wait(1.0)
             if not self._thread.is_alive() or (not self._waits and self._queued >= QUEUE_RECORDS):
@@ -115,6 +118,11 @@ class FlowRecorder:
         with self._changed:
             self._due = True
             self._changed.notify_all()
+
+    def take_no_more(self) -> None:
+        """Keep nothing of what comes from now on, which loses nothing: whoever wanted it has enough."""
+        with self._changed:
+            self._takes = False
 
     def close(self) -> None:
         """Write what waits, finish the last file and end the thread; more than once does nothing."""

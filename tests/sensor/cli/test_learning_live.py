@@ -136,6 +136,43 @@ def test_a_fit_that_ends_in_any_way_is_told_of_and_reaped(number: signal.Signals
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_a_bundle_that_was_fitted_though_not_all_could_be_read_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a log with a file of an older release."""
+    program = (
+        "import pathlib, sys\n"
+        "bundle = pathlib.Path(sys.argv[1])\n"
+        "bundle.mkdir()\n"
+        "(bundle / 'manifest.json').write_text('{\"site\": {}}')\n"
+        "sys.exit('flowvigil: flows-1.parquet: damaged')\n"
+    )
+    monkeypatch.setattr(LearnedSite, "_command", lambda self: [sys.executable, "-c", program, str(self.output)])
+    site = learned(tmp_path / "site", Settings())
+    learner, _ = fitting(site)
+    told: list[str | None] = []
+    wait_until(lambda: told.append(learner()) or told[-1] is not None)  # type: ignore[func-returns-value]
+    assert site.learnt
+    assert told[-1] is not None
+    assert told[-1].startswith(f"the site was learnt: {tmp_path / 'site'}, but (")
+    assert told[-1].endswith("): flowvigil: flows-1.parquet: damaged")
+
+
+def test_what_was_heard_is_removed_and_nothing_of_others(tmp_path: Path) -> None:
+    site = learned(tmp_path / "site", Settings(), learnt=True)
+    site.settings()
+    heard = tmp_path / "site.unfinished"
+    heard.mkdir()
+    (heard / "flows-20260302T090000Z-0123456789abcdef-000001.parquet").touch()
+    (heard / "thesis.tex").touch()
+    site.clear()
+    assert os.listdir(heard) == ["thesis.tex"]
+    (heard / "thesis.tex").unlink()
+    site.clear()
+    assert not heard.exists()
+    site.clear()
+
+
 def test_a_fit_ends_with_its_watch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     site = learned(tmp_path / "site", Settings())
     _, pid = fitting(site)

@@ -85,6 +85,18 @@ def test_a_file_is_finished_when_somebody_asks(tmp_path: Path) -> None:
     assert log.state.files == 2
 
 
+def test_who_has_enough_gets_no_more_and_nothing_older_gives_way(tmp_path: Path) -> None:
+    first, second = many(2)
+    with recording(tmp_path) as log:
+        log.add(first)
+        log.finish_file()
+        log.take_no_more()
+        log.add(second)
+        wait_until(lambda: log.state.files == 1)
+    assert same(read(tmp_path), first.records)
+    assert (log.state.files, log.state.records, log.state.lost) == (1, len(first), 0)
+
+
 def test_another_model_begins_another_file(tmp_path: Path) -> None:
     other = replace(BY, model="promoted", labels=("BENIGN", "Beacon"), detectors=("boosted",))
     with recording(tmp_path) as log:
