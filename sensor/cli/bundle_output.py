@@ -1,12 +1,18 @@
 """A bundle to the directory that a command names: the old one or the new one, whole, whatever ends the command."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensor.errors import ModelError, OutputError, reason_of
+
+if TYPE_CHECKING:
+    from sensor.files.replacing import ReplacedDirectory
+
+LONGEST_WAIT_S: Final = 600.0  # for a promotion that compares bundles: what was fitted for hours is not thrown away
 
 # Names of files that a bundle's directory may have.
 OF_BUNDLES: Final = (
@@ -41,7 +47,7 @@ def put_bundle(output: Path, write: Callable[[Path], None], progress: Callable[[
 
     place = ReplacedDirectory(output.absolute())
     try:
-        with place.locked():
+        with _alone(place, progress):
             if not os.path.exists(output):
                 place.create(write)
                 return
@@ -53,3 +59,24 @@ def put_bundle(output: Path, write: Callable[[Path], None], progress: Callable[[
         raise OutputError(str(error)) from error
     except ValueError as error:
         raise ModelError(str(error)) from error
+
+
+@contextmanager
+def _alone(place: "ReplacedDirectory", progress: Callable[[str], None]) -> Iterator[None]:
+    """Keep others from replacing a directory, once whoever does so now has ended. Raises BusyError, OSError."""
+    from sensor.files.replacing import BusyError
+
+    last_s, told = time.monotonic() + LONGEST_WAIT_S, False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(place.locked())
+                break
+            except BusyError:
+                if time.monotonic() >= last_s:
+                    raise
+            if not told:
+                progress(f"waiting for another process, which replaces a bundle in {place.name.parent}")
+                told = True
+            time.sleep(0.05)
+        yield

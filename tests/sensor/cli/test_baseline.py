@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -390,9 +391,20 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(normal: Path, tmp_path: Path
     assert "no space left" in result.stderr[0].lower()
 
 
-def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
+def test_two_at_once_do_not_mix_and_the_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sensor.files.replacing import ReplacedDirectory
 
-    hybrid = load_model(Config())
+    hybrid, told = load_model(Config()), list[str]()
+    with ExitStack() as other:
+        other.enter_context(ReplacedDirectory(tmp_path / "other").locked())  # a promotion that compares for minutes
+
+        def progress(line: str) -> None:
+            told.append(line)
+            other.close()
+
+        _put(tmp_path / "site", hybrid, {}, progress)
+    assert loaded(tmp_path / "site").model_id == hybrid.model_id
+    assert told == [f"waiting for another process, which replaces a bundle in {tmp_path}"]
+    monkeypatch.setattr("sensor.cli.bundle_output.LONGEST_WAIT_S", 0.0)
     with ReplacedDirectory(tmp_path / "site").locked(), pytest.raises(OutputError, match="another process"):
         _put(tmp_path / "site", hybrid, {}, lambda _: None)
