@@ -14,11 +14,13 @@ e-detector's promise, by which a host reaches a threshold T by chance once in T 
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.site import MOST_ALERTS
 from sensor.episodes.candidates import Candidate
 from sensor.episodes.habits import Subject
 from sensor.episodes.settings import FLOWS_BETWEEN_FALSE_OPENINGS
@@ -38,19 +40,47 @@ KEPT_BACK: Final = 0.25  # of the budget, at least, for unusual traffic
 Simulate = Callable[[float, Mapping[str, float]], Sequence[Candidate]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Period:
-    """The time that a site was learnt in."""
+    """The time that a site was learnt in, in PARTS parts of as much traffic time each: its holes are part of none."""
 
     from_ns: int
     to_ns: int
     days: float  # that it covers
     parts: tuple[int, ...]  # numbers of those of its PARTS equal parts in which there was traffic
     flows: int
+    # (k, 2) begin and end of each silence in which nobody was listening, ascending
+    holes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    _silent_ns: NDArray[np.int64] = field(init=False)  # (k + 1,) of the first holes together
+
+    def __post_init__(self) -> None:
+        silent = np.cumsum(self.holes[:, 1] - self.holes[:, 0])
+        object.__setattr__(self, "_silent_ns", np.concatenate((np.zeros(1, dtype=np.int64), silent)))
+
+    @property
+    def heard_ns(self) -> int:
+        """How long it is, its holes left out."""
+        return self.to_ns - self.from_ns - int(self._silent_ns[-1])
+
+    def parts_at(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of the parts that moments of it are in, (n,)."""
+        before = np.searchsorted(self.holes[:, 0], times)  # holes that began before each
+        left = np.zeros(len(times), dtype=np.int64)  # of the last of them
+        inside = before > 0
+        left[inside] = np.maximum(self.holes[before[inside] - 1, 1] - times[inside], 0)
+        heard = times - self.from_ns - self._silent_ns[before] + left
+        parts: NDArray[np.int64] = np.clip(heard // (self.heard_ns // PARTS + 1), 0, PARTS - 1)
+        return parts
 
     def part(self, time_ns: int) -> int:
         """The number of the part that a moment is in."""
-        return min(max((time_ns - self.from_ns) * PARTS // (self.to_ns - self.from_ns + 1), 0), PARTS - 1)
+        return int(self.parts_at(np.array([time_ns], dtype=np.int64))[0])
+
+    def begin_of(self, part: int) -> int:
+        """The moment at which a part begins."""
+        heard = part * (self.heard_ns // PARTS + 1)
+        begins = self.holes[:, 0] - self.from_ns - self._silent_ns[:-1]
+        return self.from_ns + heard + int(self._silent_ns[np.searchsorted(begins, heard)])
 
     def a_day(self, opened: Sequence[Candidate]) -> float:
         """How many of such alerts there are a day."""
@@ -69,7 +99,9 @@ class Period:
         spread = max(1.0, float(np.var(counts, ddof=1)) / mean) if len(counts) > 1 and mean else 1.0
         low, _ = poisson_interval(self._levelled(opened) / spread)
         _, high = poisson_interval(len(opened) / spread)
-        return low * spread / self.days, self._levelled(opened) / self.days, high * spread / self.days
+        a_day = (number / self.days for number in (low * spread, self._levelled(opened), high * spread))
+        low, mean, high = (min(number, MOST_ALERTS) for number in a_day)
+        return low, mean, high
 
     def _levelled(self, opened: Sequence[Candidate]) -> int:
         """How many they are where none of their hosts counts more than the next one does."""
@@ -178,7 +210,7 @@ def _most(kind: str) -> float:
 def _threshold(rate: Callable[[float], float], wanted: float, period: Period) -> float:
     """Threshold at which unusual traffic gives so many alerts a day."""
     least = SHOWN / period.days  # a rate that the period can show
-    promised = max(FLOWS_BETWEEN_FALSE_OPENINGS, period.flows / period.days / wanted)
+    promised = min(max(FLOWS_BETWEEN_FALSE_OPENINGS, period.flows / period.days / wanted), OFF)
     goal = max(wanted, least)
     below, above = _bracket(rate, goal)
     found = below

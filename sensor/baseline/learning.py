@@ -5,11 +5,13 @@ each threshold that is tried. An attack within the period is not learnt as norma
 out, as are all of a host's while it attacked.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.matching import KEY
 from models.detector import FlowSteps, Vector
@@ -18,7 +20,7 @@ from models.site import BUDGET, CALIBRATION, Habit, Learned, SiteProfile
 from models.support import Group, counted_groups, has_groups
 from sensor.alerts.alert_flow import AlertFlow
 from sensor.alerts.spread import span_in_words
-from sensor.baseline.budget import PARTS, Budget, Period, choose
+from sensor.baseline.budget import PARTS, UNUSUAL, Budget, Period, choose
 from sensor.baseline.habits import habits_of
 from sensor.baseline.judged import (
     DESTINATION,
@@ -26,6 +28,7 @@ from sensor.baseline.judged import (
     SOURCE,
     Column,
     Empty,
+    Hashes,
     Keeper,
     Kept,
     Mask,
@@ -61,6 +64,7 @@ from sensor.site.networks import DEFAULT_HOME, Networks
 DAY_NS: Final = 86_400_000_000_000
 STARTED_EACH: Final = 3  # parts of the period, after which a sensor is started anew to fit to
 HOLE_NS: Final = 600_000_000_000  # a longer silence: nobody was listening
+SHORTEST_NS: Final = 1_000_000_000  # of a period, from which on there are alerts a day
 AROUND_NS: Final = 60_000_000_000  # of an attack, in which its host is not learnt from
 Report = Callable[[str], None]
 
@@ -105,6 +109,20 @@ class Learning:
         """What the bundle knows of the site now."""
         assert self.hybrid.site is not None  # noqa: S101  # it was just learnt
         return self.hybrid.site
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToldFlows:
+    """The flows that alerts rest on, each as often as an alert told of it."""
+
+    flow: Hashes  # (n,)
+    alert: NDArray[np.int64]  # (n,) number of the alert
+    numbers: Mapping[str, int]  # of alerts, by their ids
+
+    def besides(self, ids: Collection[str]) -> Hashes:
+        """Flows of all alerts but these, each once and in order."""
+        left = np.array([self.numbers[name] for name in ids if name in self.numbers], dtype=np.int64)
+        return np.unique(self.flow[~np.isin(self.alert, left)])
 
 
 def learn(
@@ -169,7 +187,7 @@ def learn(
         levels=budget.levels,
         warming=tuple(warming),
         learned=known,
-        habits=tuple(habits),
+        habits=tuple(_weighed(habit, budget.flows_between_false_openings) for habit in habits),
         shipped=shipped,
     )
     attacked = int((left_out & kept.first & ~_meant(kept, before)).sum())
@@ -184,19 +202,21 @@ def shipped_cuts(hybrid: Hybrid) -> Mapping[float, tuple[float, float]]:
 
 def _judged(
     hybrid: Hybrid, records: Records, sensor: LearningSensor, empty: Empty
-) -> tuple[Kept, list[Candidate], Mask, Talk]:
-    """What the bundle says of every record, what would be told, and which records that rests on.
+) -> tuple[Kept, list[Candidate], ToldFlows, Talk]:
+    """What the bundle says of every record, what would be told, and which flows that rests on.
 
     Raises TooLittleError.
     """
     keeper, episodes = Keeper(hybrid, empty), sensor.episodes(hybrid, FLOWS_BETWEEN_FALSE_OPENINGS, {})
-    talk, told = TalkCounter(tuple(hybrid.contract.columns)), Column(empty, np.uint64)
+    talk = TalkCounter(tuple(hybrid.contract.columns))
+    told, alerts, numbers = Column(empty, np.uint64), Column(empty, np.int64), dict[str, int]()
     for part in parts(records, lambda: sensor.row_maker(hybrid)):
         judgement = keeper.take(part)
         items = episodes.observe(part.records, part.records.values, judgement)
-        flows = [item.identity for item in items if isinstance(item, AlertFlow)]
+        flows = [item for item in items if isinstance(item, AlertFlow)]
         if flows:
-            told.add(np.unique(hashes(np.array(flows, dtype=np.int64), KEY)))
+            told.add(hashes(np.array([flow.identity for flow in flows], dtype=np.int64), KEY))
+            alerts.add(np.array([numbers.setdefault(flow.alert_id, len(numbers)) for flow in flows], dtype=np.int64))
         talk.count(part)
     if not keeper.records:
         raise TooLittleError("found no flow in it; expected traffic of the site")
@@ -204,43 +224,53 @@ def _judged(
     kept = keeper.kept()
     if kept.time_ns.max() - kept.time_ns.min() <= 0 or not kept.first.any():
         raise TooLittleError("found flows of one moment alone; expected some minutes of the site's traffic")
-    flows_told = np.unique(told.numbers())
-    mask = np.zeros(len(kept), dtype=np.bool_)
-    for piece in pieces(len(kept) if len(flows_told) else 0):
-        own = kept.flow[piece]
-        mask[piece] = flows_told[np.minimum(np.searchsorted(flows_told, own), len(flows_told) - 1)] == own
-    return kept, episodes.take(), mask, talk.told()
+    return kept, episodes.take(), ToldFlows(told.numbers(), alerts.numbers(), numbers), talk.told()
 
 
 def _period(kept: Kept, empty: Empty) -> Period:
-    """The time that the records cover, silences of up to HOLE_NS included."""
+    """The time that the records cover, silences of up to HOLE_NS included. Raises TooLittleError."""
     times = empty((len(kept),), np.int64)
     for piece in pieces(len(kept)):
         times[piece] = kept.time_ns[piece]
     times.sort()
-    first, last = int(times[0]), int(times[-1])
-    covered, found = 0, set[int]()
+    holes = []
     for piece in pieces(len(times)):
-        gaps = np.diff(times[piece.start : piece.stop + 1])
-        covered += int(gaps[gaps <= HOLE_NS].sum())
-        found.update(np.unique((times[piece] - first) * PARTS // (last - first + 1)).tolist())
-    return Period(first, last, max(covered, 1) / DAY_NS, tuple(sorted(found)), int(kept.first.sum()))
+        own = times[piece.start : piece.stop + 1]
+        longer = np.flatnonzero(np.diff(own) > HOLE_NS)
+        holes.append(np.column_stack((own[longer], own[longer + 1])))
+    whole = Period(int(times[0]), int(times[-1]), 0.0, (), int(kept.first.sum()), np.concatenate(holes))
+    if whole.heard_ns < SHORTEST_NS:
+        raise TooLittleError(
+            f"found {span_in_words(whole.heard_ns)} of traffic, silences of more than "
+            f"{span_in_words(HOLE_NS)} left out; expected some minutes"
+        )
+    found = set[int]()
+    for piece in pieces(len(times)):
+        found.update(np.unique(whole.parts_at(times[piece])).tolist())
+    return replace(whole, days=whole.heard_ns / DAY_NS, parts=tuple(sorted(found)))
 
 
 def _subject(habit: Habit) -> Subject:
     return habit.kind, habit.source, habit.destination, habit.port, habit.protocol
 
 
-def _left_out(kept: Kept, before: Sequence[Candidate], told: Mask, habits: set[Subject]) -> Mask:
-    """Records that are not learnt from: those of what was told, and all of a host while it attacked."""
-    left_out = told.copy()
+def _weighed(habit: Habit, threshold: float) -> Habit:
+    """The habit by the threshold of unusual traffic that is in force from now on: a level of it is a part of that."""
+    if habit.kind != UNUSUAL:
+        return habit
+    return replace(habit, level=habit.level * math.log(FLOWS_BETWEEN_FALSE_OPENINGS) / math.log(threshold))
+
+
+def _left_out(kept: Kept, before: Sequence[Candidate], told: ToldFlows, habits: set[Subject]) -> Mask:
+    """Records that are not learnt from: those of what was told, habits aside, and all of a host while it attacked."""
+    left_out = np.zeros(len(kept), dtype=np.bool_)
+    flows = told.besides({one.id for one in before if one.opened and one.subject in habits})
+    for piece in pieces(len(kept) if len(flows) else 0):
+        own = kept.flow[piece]
+        left_out[piece] = flows[np.minimum(np.searchsorted(flows, own), len(flows) - 1)] == own
     for one in before:
-        if not one.opened:
-            continue
-        if one.attack:
+        if one.opened and one.attack:
             left_out |= _around(kept, one)
-        elif one.subject in habits:
-            left_out &= ~_around(kept, one)
     return left_out
 
 
@@ -282,8 +312,7 @@ def _with_starts(hybrid: Hybrid, records: Records, sensor: LearningSensor, perio
     What is new to a sensor that has just been started is most of a site's traffic, and of a long period such a start
     would be a small part.
     """
-    part_ns = (period.to_ns - period.from_ns) // PARTS
-    anew_ns = [period.from_ns + place * part_ns for place in range(STARTED_EACH, PARTS, STARTED_EACH)]
+    anew_ns = [period.begin_of(part) for part in range(STARTED_EACH, PARTS, STARTED_EACH)]
     return parts(records, lambda: sensor.row_maker(hybrid), anew_ns)
 
 

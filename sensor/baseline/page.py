@@ -109,8 +109,8 @@ def _habits(learning: Learning) -> Content:
     return [
         element(
             "p",
-            "From now on each is told once, with a severity of 20 at most. If one is not meant to be, it is an attack "
-            "that was there before the sensor: look at it now.",
+            "From now on each is told, whenever it begins, with a severity of 20 at most. If one is not meant to be, "
+            "it is an attack that was there before the sensor: look at it now.",
         ),
         table_of(f"Habits ({len(rows)} of {len(habits):,})", headings, rows),
     ]

@@ -42,7 +42,7 @@ def thresholds(learning: Learning) -> str:
     site = learning.site
     told = f"unusual traffic once in {site.flows_between_false_openings:,.0f} flows by chance"
     if site.flows_between_false_openings >= OFF:
-        told = "unusual traffic is not told, as it is more often here than was asked for"
+        told = "unusual traffic is not told: it would be more often than was asked for"
     if not site.levels:
         return f"{told}; claims as shipped"
     levels = sorted(set(site.levels.values()))
@@ -56,7 +56,7 @@ def _habits(learning: Learning) -> list[str]:
     habits = learning.site.habits
     if not habits:
         return []
-    lines = [f"habits       {len(habits)}, told once at a low severity: look whether they are meant to be so"]
+    lines = [f"habits       {len(habits)}, told at a low severity: look whether they are meant to be so"]
     for habit in habits[:SHOWN]:
         sides = " to ".join(side for side in (habit.source, habit.destination) if side)
         lines.append(f"             {habit.kind} of {sides}, port {habit.port}, {100 * habit.share:.0f} % of the time")

@@ -15,6 +15,7 @@ from sensor.episodes.episodes import Episodes
 from sensor.episodes.habits import Subject, sided_of, subject_of
 from sensor.episodes.settings import EpisodeSettings
 from sensor.episodes.shapes import KIND_NAMES
+from sensor.episodes.telling import UNSHAPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Candidate:
     flows: int
     identity: tuple[int, ...]  # words of that flow (flows.batch)
     muted: bool = False  # whether the site's notes say that it is meant to be
+    id: str = ""  # of the alert that would be told of it, "" where it did not open
 
 
 class CandidateEpisodes(Episodes):
@@ -53,9 +55,12 @@ class CandidateEpisodes(Episodes):
         """No alert is made."""
 
     def _end(self, held: Held, time_ns: int) -> None:
-        if isinstance(held, Episode) and held.exemplar is not None and not held.alerts:  # a storm is about nobody
-            candidate = _candidate(held, held.exemplar.flow.identity)
-            self._ended.append(replace(candidate, muted=self._is_muted(held, time_ns)))
+        # A storm is about nobody. Of unusual traffic that was not told there may be as much as there are sources.
+        if isinstance(held, Episode) and not held.alerts and (held.opened or held.kind != UNSHAPED):
+            exemplar = held.exemplar
+            if exemplar is not None:
+                candidate = _candidate(held, exemplar.flow.identity)
+                self._ended.append(replace(candidate, muted=self._is_muted(held, time_ns)))
         super()._end(held, time_ns)
 
     def _is_muted(self, episode: Episode, time_ns: int) -> bool:
@@ -78,4 +83,5 @@ def _candidate(episode: Episode, identity: Sequence[int]) -> Candidate:
         end_ns=episode.end_ns + episode.shift_ns,
         flows=episode.flows,
         identity=tuple(identity),
+        id=episode.id,
     )

@@ -1,7 +1,7 @@
 """Habits: what a site always did while it was learnt, by whom a claim is about.
 
-A habit is told as any claim, once, at a low severity and as what was there before: a controller's beat that was there
-all the time looks the same.
+A habit is told as any claim, whenever it begins, at a low severity and as what was there before: a controller's beat
+that was there all the time looks the same.
 """
 
 from collections.abc import Mapping, Sequence

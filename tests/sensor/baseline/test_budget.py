@@ -133,3 +133,30 @@ def test_habits_do_not_use_up_the_budget() -> None:
 @pytest.mark.parametrize(("count", "low", "high"), [(0, 0, 3.69), (1, 0.0253, 5.57), (20, 12.2, 30.9)])
 def test_intervals_are_garwoods(count: int, low: float, high: float) -> None:
     assert poisson_interval(count) == pytest.approx((low, high), rel=0.04, abs=0.02)
+
+
+def two_days_of_a_year() -> Period:
+    """A period with a hole of ten months."""
+    hole = np.array([[DAY_NS, 300 * DAY_NS]], dtype=np.int64)
+    return Period(0, 301 * DAY_NS, 2.0, tuple(range(PARTS)), 1000, hole)
+
+
+def test_a_hole_is_no_part_of_a_period() -> None:
+    two = two_days_of_a_year()
+    assert two.heard_ns == 2 * DAY_NS
+    found = [two.part(round(days * DAY_NS)) for days in (-1, 0, 0.9, 1, 200, 300.1, 301, 400)]
+    assert found == [0, 0, 5, 5, 5, 6, 11, 11]
+    assert [two.part(two.begin_of(part)) for part in range(PARTS)] == list(range(PARTS))
+    assert [two.part(two.begin_of(part) - 1) for part in range(1, PARTS)] == list(range(PARTS - 1))
+
+
+def test_two_moments_with_a_hole_between_them_are_no_habit() -> None:
+    twice = [claim("scan", days, "10.0.0.5", until_days=days + 0.003) for days in (0.5, 300.5)]
+    assert habits_of(twice, two_days_of_a_year()) == []
+
+
+def test_numbers_stay_in_bounds_however_short_the_period_and_however_few_alerts_are_asked_for() -> None:
+    found = choose(Made(0.0007, np.zeros(0)), period(0.0007, 10_000_000), 0.001)
+    assert found.flows_between_false_openings == OFF
+    low, mean, high = period(1e-9).interval([claim()])
+    assert low <= mean <= high == 1e9

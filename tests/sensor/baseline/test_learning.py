@@ -8,16 +8,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.batch import END_NS, END_SHIFT_NS, FlowBatch, empty_batch
+from flows.batch import END_NS, END_SHIFT_NS, IDENTITY_WIDTH, REPORTED_NS, SRC_LOW, FlowBatch, empty_batch
 from flows.block import block_of
 from flows.meter import Meter, concatenate
 from models.bundle import load_bundle, save_bundle
 from models.fusion import Hybrid
+from models.site import Habit
 from sensor.baseline import judged
-from sensor.baseline.judged import Records, drawn, hashes, parts
-from sensor.baseline.learning import BUDGET, CALIBRATION, Asked, Learning, TooLittleError, _odd, learn
+from sensor.baseline.budget import PARTS, UNUSUAL
+from sensor.baseline.judged import SOURCE, Kept, Records, drawn, hashes, parts
+from sensor.baseline.learning import (
+    BUDGET,
+    CALIBRATION,
+    DAY_NS,
+    Asked,
+    Learning,
+    ToldFlows,
+    TooLittleError,
+    _left_out,
+    _odd,
+    _period,
+    _weighed,
+    learn,
+)
 from sensor.baseline.record_file import RecordFile
 from sensor.cli.build import build_judge, build_row_maker, load_model
+from sensor.episodes.candidates import Candidate
 from sensor.errors import InputError
 from sensor.run.detection import in_parts
 from sensor.settings.config import Config
@@ -27,7 +43,7 @@ from training import memory
 from training.datasets.rows import empty
 
 pytest.importorskip("sklearn")
-from sensor.cli.learning import SiteSensor, _SameRecords, fit_forest
+from sensor.cli.learning import SameRecords, SiteSensor, fit_forest
 
 pytestmark = [pytest.mark.takes(18)]
 CONFIG = Config()
@@ -126,6 +142,67 @@ def test_nothing_and_too_little_are_told_apart(bundle: Hybrid) -> None:
     assert site.hybrid.thresholds == bundle.thresholds
 
 
+def test_flows_of_which_each_is_alone_are_too_little(bundle: Hybrid) -> None:
+    records = metered("normal", minutes=1.0)
+    two = FlowBatch(records.identity[:2].copy(), records.values[:2])
+    two.identity[1, [END_NS, REPORTED_NS]] += 3600 * 10**9
+    with pytest.raises(TooLittleError, match=r"found .* of traffic, silences of more than 10 min left out"):
+        learnt(bundle, two)
+
+
+def kept_of(time_ns: np.ndarray, source: np.ndarray | None = None) -> Kept:
+    """Records of different flows."""
+    n, ones = len(time_ns), np.ones(len(time_ns))
+    sides = np.zeros(n, dtype=np.uint64)
+    return Kept(
+        ones, ones, np.zeros(n, dtype=np.int16), ones > 0, np.arange(n, dtype=np.uint64),
+        sides if source is None else source, sides, time_ns.astype(np.int64), ones > 0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stray_days", [0, 21_000, 80_000])
+def test_a_packet_of_another_time_changes_no_part_of_the_period(stray_days: int) -> None:
+    """1970, a year later, and the year 2189, from which on nanoseconds by parts are no numbers of 64 bits."""
+    day = np.arange(0, DAY_NS, 60 * 10**9) + 20_000 * DAY_NS
+    found = _period(kept_of(np.append(day, stray_days * DAY_NS)), np.empty)
+    assert found.parts == tuple(range(PARTS))
+    assert found.days == pytest.approx(1, rel=0.01)
+    assert [found.part(int(time_ns)) for time_ns in day[60::120]] == list(range(PARTS))
+
+
+def test_what_a_host_attacks_is_left_out_though_its_beat_is_a_habit() -> None:
+    """A controller's beat through the whole period, and guesses of the same host in the middle."""
+    identity = [0] * IDENTITY_WIDTH
+    identity[SRC_LOW] = 7
+    host = np.repeat(hashes(np.array([identity]), SOURCE), 4)
+    minute = 60 * 10**9
+    kept = kept_of(np.array([5, 300, 301, 500]) * minute, host)
+
+    def candidate(name: str, kind: str, start: int, end: int, *, attack: bool) -> Candidate:
+        return Candidate(
+            kind, "10.0.0.7", "10.0.0.8", "pair", (kind, "10.0.0.7", "10.0.0.8", 443, 6), 2.0, attack, True,
+            start * minute, end * minute, 9, tuple(identity), id=name,
+        )  # fmt: skip
+
+    attack = candidate("B", "guessing", 300, 300, attack=True)
+    beat = candidate("A", "beacon", 0, 600, attack=False)
+    told = ToldFlows(np.array([0, 1, 3], dtype=np.uint64), np.array([0, 1, 0]), {"A": 0, "B": 1})
+    for before in ([attack, beat], [beat, attack]):
+        assert _left_out(kept, before, told, {beat.subject}).tolist() == [False, True, True, False]
+        assert _left_out(kept, before, told, set()).tolist() == [True, True, True, True]
+
+
+def test_a_habit_of_unusual_traffic_is_held_to_the_threshold_that_is_in_force() -> None:
+    habit = Habit(UNUSUAL, "10.0.0.7", None, 0, 6, 1.2, 1.0)
+    assert _weighed(habit, 1e10).level == pytest.approx(0.6)
+    assert _weighed(habit, 10.0).level == pytest.approx(6.0)
+    assert _weighed(replace(habit, kind="beacon"), 1e10).level == 1.2
+
+
+def test_unusual_traffic_that_is_not_told_takes_no_memory(normal: Learning) -> None:
+    assert all(one.opened for one in (*normal.before, *normal.budget.candidates) if one.kind == UNUSUAL)
+
+
 def test_one_packet_of_last_month_leaves_both_halves_something_to_fit_on() -> None:
     normal = np.ones(1000, dtype=np.bool_)
     normal[:100] = False
@@ -151,7 +228,7 @@ def test_a_site_is_learnt_from_a_spool_as_from_memory(tmp_path: Path) -> None:
 def test_records_that_are_not_as_many_the_second_time_end_it_and_what_became_of_them_is_told() -> None:
     records, problems = metered("normal", minutes=1.0), ["part-3.parquet: damaged"]
     passes = iter([[records], [records, records], []])
-    same = _SameRecords(lambda: iter(next(passes)), problems)
+    same = SameRecords(lambda: iter(next(passes)), problems)
     assert sum(map(len, same())) == len(records)
     for found in (2 * len(records), 0):
         problems.append(f"part-{found}.parquet: no such file")
