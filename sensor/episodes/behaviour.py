@@ -38,7 +38,7 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, role_of
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED
 from kernels.fading import Floats, Int64s, Rows, see, seen, table_rows
 from kernels.hosts import ABSENT, EVICTED, find, mixed
 from kernels.jit import entry, inner
@@ -76,6 +76,7 @@ from sensor.episodes.tables import (
     service_row,
     spot_row,
 )
+from sensor.episodes.unopened import act_of
 from sensor.episodes.view import T_PASSED_OVER, Tally, Voices, hear, new_voices
 
 ONE_SIDED = 5  # a role beside those of flows.roles: one side of a conversation alone is in view
@@ -158,11 +159,11 @@ def _observe(
             clock[1] = end_ns
         clock[0] = max(clock[0], end_ns)
         now = (clock[0] - clock[1]) * 1e-9
-        role = role_of(identity, values, i)
+        role = act_of(identity, values, i)
         roles[i] = role
         if identity[i, NEW_PACKETS] == 0:
             continue
-        if role != UNJUDGED and hear(identity, values, i, voices, tally, hosts.seed):
+        if role != UNJUDGED and hear(identity, values, i, role, voices, tally, hosts.seed):
             roles[i] = ONE_SIDED
         first = identity[i, REPORT] == 0
         if role == UNJUDGED:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flows.batch import DST_HIGH, DST_LOW, END_NS, END_SHIFT_NS, PROTOCOL, SRC_HIGH, SRC_LOW, Identity, Values
 from flows.columns import INDEX
+from flows.roles import FAILED, OPENED
 from kernels.hosts import mixed
 from kernels.jit import inner
 
@@ -40,10 +41,16 @@ def new_voices() -> tuple[Voices, Tally]:
 
 
 @inner
-def hear(identity: Identity, values: Values, i: int, voices: Voices, tally: Tally, seed: NDArray[np.uint64]) -> bool:
-    """Take in record i; returns whether it says nothing, its answer being out of view."""
+def hear(
+    identity: Identity, values: Values, i: int, role: int, voices: Voices, tally: Tally, seed: NDArray[np.uint64]
+) -> bool:
+    """Take in record i; returns whether it says nothing, its answer being out of view.
+
+    role: of the record (sensor.episodes.unopened): data that opened no connection is half of none.
+    """
     one_way = values[i, _BWD_PACKETS] == 0 or values[i, _FWD_PACKETS] == 0  # none forward: a SYN-ACK without its SYN
     talks = identity[i, PROTOCOL] == _TCP and values[i, _FWD_BYTES] + values[i, _BWD_BYTES] > 0
+    talks = talks and role not in (FAILED, OPENED)
     if talks:
         now = identity[i, END_NS] + identity[i, END_SHIFT_NS]
         if now - tally[T_SINCE_NS] >= PERIOD_NS:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sensor.episodes.unopened import act_of
 from sensor.episodes.view import FEWEST, T_OF_HALVES, T_PASSED_OVER, hear, new_voices
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes
@@ -58,7 +59,7 @@ def told(*flows: list) -> tuple[bool, int]:
         batch = metered(flow, news_only=True)
         with np.errstate(over="ignore"):  # of the hash, which only interpreted kernels notice
             for i in range(len(batch)):
-                hear(batch.identity, batch.values, i, voices, tally, SEED)
+                hear(batch.identity, batch.values, i, act_of(batch.identity, batch.values, i), voices, tally, SEED)
     return bool(tally[T_OF_HALVES]), int(tally[T_PASSED_OVER])
 
 

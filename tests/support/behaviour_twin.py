@@ -17,9 +17,10 @@ from typing import NamedTuple
 from flows import batch as words
 from flows.batch import FlowBatch
 from flows.columns import INDEX
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, role_of
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED
 from kernels.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
 from sensor.episodes import shapes
+from sensor.episodes.unopened import act_of
 
 SECOND, MINUTE, DAY = 1.0, 60.0, 86400.0
 WINDOW = 10 * SECOND
@@ -244,7 +245,7 @@ class Flow:
     def __init__(self, batch: FlowBatch, index: int, label: int) -> None:
         identity, values = batch.identity[index].tolist(), batch.values[index].tolist()
         self.index, self.label = index, label
-        self.role = role_of(batch.identity, batch.values, index)
+        self.role = act_of(batch.identity, batch.values, index)
         self.source, self.target = tuple(identity[words.SRC_HIGH :][:2]), tuple(identity[words.DST_HIGH :][:2])
         self.version, self.protocol = identity[words.IP_VERSION], identity[words.PROTOCOL]
         self.source_port, self.port = identity[words.SRC_PORT], identity[words.DST_PORT]

@@ -1,6 +1,6 @@
 """Flows that come near to the shape of a technique, on either side of where it is reached."""
 
-from flows.batch import SEEN_ACK, SEEN_SYN, SEEN_SYN_BACK, SNAPSHOT
+from flows.batch import SEEN_ACK, SEEN_RST_BACK, SEEN_SYN, SEEN_SYN_BACK, SNAPSHOT
 from tests.support.episodes import HULK, ICMP, Flow, guesses, requests
 
 UDP = 17
@@ -93,6 +93,10 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "five ports of one host": (ports(5), {("T1046", U)}),
     "ten ports of one host": (ports(10), {("T1046", A)}),
     "ten ports, of which four answer": (ports(10, answered=4), set()),
+    "ten ports, each asked with a byte in the SYN": (
+        [flow._replace(sent=1, back=1, seen=SEEN_SYN | SEEN_RST_BACK) for flow in ports(10)],
+        {("T1046", A)},
+    ),
     "ten ports, each ten minutes after the last": (ports(10, 600), set()),
     "eighteen ports of one host, each an hour after the last": (ports(18, 3600), {("T1046", U)}),
     "eighteen ports, each an hour after the last, of which one answers": (ports(18, 3600, answered=1), set()),
@@ -122,6 +126,14 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "one dead server, again and again": ([SYN._replace(at=i * 5.0, source_port=i) for i in range(2000)], set()),
     "SYNs, 9.5 a second": ([SYN._replace(at=i / 9.5, source_port=i) for i in range(1000)], set()),
     "SYNs, 11 a second": ([SYN._replace(at=i / 11, source_port=i) for i in range(1000)], {("T1499.001", A)}),
+    "SYNs with a byte, 11 a second": (
+        [SYN._replace(sent=1, at=i / 11, source_port=i, seen=SEEN_SYN) for i in range(1000)],
+        {("T1499.001", A)},
+    ),
+    "SYNs with a byte of sixty hosts, all answered, 22 a second": (
+        crowd(1000, 1 / 22, sent=1, back=1, seen=SEEN_SYN | SEEN_SYN_BACK),
+        {("T1498.001", A)},
+    ),
     "SYNs of sixty hosts, 19 a second": (crowd(1000, 1 / 19), set()),
     "SYNs of sixty hosts, 22 a second": (crowd(1000, 1 / 22), {("T1498.001", A)}),
     "SYNs of ten hosts, 22 a second": (crowd(1000, 1 / 22, sources=10), set()),
