@@ -81,6 +81,7 @@ class Episode:
 
     __slots__ = (
         *("alerts", "alerts_at_line", "closed", "end_ns", "exemplar", "failed", "flows", "flows_at_line"),
+        *("asked_ns", "extent_asked", "muted"),
         *(
             "attack",
             "budget",
@@ -154,6 +155,9 @@ class Episode:
         self.targets_more = self.ports_more = self.origins_more = False
         self.labels: dict[int, int] = {}
         self.habit: float | None = None  # share of the site's learning period in which it was there, None for no habit
+        self.muted = False  # whether a note of the site mutes it, by what is known
+        self.asked_ns = 0  # traffic time when it was asked last whether that, or a habit, still holds
+        self.extent_asked: tuple[int, ...] = ()
         self.flows_at_line = 0
         self.verdict_at_line = False
         self.alerts = self.alerts_at_line = 0  # of single hosts that a storm alert stands for
@@ -236,6 +240,12 @@ class Episode:
             port=identity[DST_PORT],
             load_before=self.load_before,
         )
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """How many targets, ports and sources, and the protocol shown: by what a note may cease to hold."""
+        protocol = self.exemplar.flow.identity[PROTOCOL] if self.exemplar else 0
+        return len(self.targets), len(self.ports), len(self.origins), protocol
 
     @property
     def one_port(self) -> bool:

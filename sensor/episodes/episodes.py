@@ -31,7 +31,7 @@ from sensor.episodes.behaviour import Behaviour
 from sensor.episodes.distinct import DistinctBudget
 from sensor.episodes.episode import BufferedFlow, Episode, FlaggedFlow, Held, MergedHost, told_by
 from sensor.episodes.evidence import EVIDENCE_LIMIT, EvidenceTable
-from sensor.episodes.habits import BEYOND, subject_of
+from sensor.episodes.habits import habit_of
 from sensor.episodes.holding import HeldEpisodes, Key
 from sensor.episodes.model_words import ModelLabels, cuts_of, moved_most_of
 from sensor.episodes.reasons import Explainer
@@ -61,6 +61,7 @@ from sensor.episodes.unshaped import never_met, unshaped
 from sensor.progress.progress import OpenAlert
 
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
+ASK_AGAIN_NS = 10_000_000_000  # between two looks whether what made an open alert harmless still does
 _NEVER_NS = 2**63
 _DAY_NS = 86_400_000_000_000
 STORM = UNSHAPED + 1  # a kind beside those of the shapes and of what none accounts for
@@ -326,7 +327,10 @@ class Episodes:
         return storm
 
     def _muted(self, mutes: Callable[[Alert], bool], episode: Episode) -> bool:
-        return mutes(self._builder.draft(episode, self._clock_ns))
+        draft = self._builder.draft(episode, self._clock_ns)
+        episode.muted = mutes(replace(draft, id=episode.id) if episode.id else draft)
+        episode.extent_asked, episode.asked_ns = episode.extent, self._clock_ns
+        return episode.muted
 
     def _begin(self, episode: Episode) -> None:
         episode.id = episode_id(episode, self._clock_ns)
@@ -341,12 +345,23 @@ class Episodes:
         return (episode.last_ns or self._clock_ns) + wait_ns
 
     def _report_progress(self, episode: Episode) -> None:
-        """Write an update when flows or hosts have grown tenfold or the verdict changed."""
+        """Write an update when flows or hosts have grown tenfold, the verdict changed, or it is harmless no more."""
         grown = episode.flows >= GROWTH * episode.flows_at_line or episode.alerts >= GROWTH * max(
             1, episode.alerts_at_line
         )
-        if grown or episode.attack != episode.verdict_at_line:
+        if grown or episode.attack != episode.verdict_at_line or self._outgrown(episode):
             self._report(episode, "updated", self._clock_ns)
+
+    def _outgrown(self, episode: Episode) -> bool:
+        """Whether it has gone beyond the habit of the site or the note that made its last line harmless."""
+        if not (episode.muted or episode.habit is not None) or self._clock_ns - episode.asked_ns < ASK_AGAIN_NS:
+            return False
+        episode.asked_ns = self._clock_ns
+        if episode.habit is not None and habit_of(episode, self._settings.habits) is None:
+            return True
+        if not episode.muted or self.mutes is None or episode.extent == episode.extent_asked:
+            return False
+        return self._storms.may_ask_again(self._clock_ns) and not self._muted(self.mutes, episode)
 
     def _close_until(self, until_ns: int) -> None:
         """Close the episodes whose quiet time ends by then, earliest first; none is reported later than now."""
@@ -376,13 +391,5 @@ class Episodes:
         episode.alerts_at_line = episode.alerts
         episode.flows_at_line = episode.flows
         episode.verdict_at_line = episode.attack
-        episode.habit = self._habit(episode)
+        episode.habit = habit_of(episode, self._settings.habits)
         self._items.append(self._builder.alert(episode, action, time_ns - episode.shift_ns, self._dropped))
-
-    def _habit(self, episode: Episode) -> float | None:
-        """Share of the learning period in which a claim was there, None for what is no habit, or more than it."""
-        if episode.attack or episode.alerts or episode.exemplar is None or not self._settings.habits:
-            return None
-        subject = subject_of(episode.kind, episode.exemplar.flow.identity, one_port=episode.one_port)
-        found = self._settings.habits.get(subject)
-        return found[1] if found is not None and episode.level <= BEYOND * found[0] else None

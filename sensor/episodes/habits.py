@@ -10,6 +10,7 @@ from typing import Final
 from flows.batch import DST_PORT, PROTOCOL, WITH_PORTS
 from models.site import SiteProfile
 from sensor.alerts.endpoints import sides_of
+from sensor.episodes.episode import Episode
 from sensor.episodes.shapes import KIND_NAMES, KINDS, SHAPES
 
 # Kind by its name, source and destination as far as a claim is about them, port of the service, 0 of several or none,
@@ -40,6 +41,15 @@ def subject_of(kind: int, identity: Sequence[int], *, one_port: bool) -> Subject
         identity[DST_PORT] if one_port and protocol in WITH_PORTS else 0,
         protocol,
     )
+
+
+def habit_of(episode: Episode, habits: Habits) -> float | None:
+    """Share of the learning period in which a claim was there, None for what is no habit, or more than it."""
+    if episode.attack or episode.alerts or episode.exemplar is None or not habits:
+        return None
+    subject = subject_of(episode.kind, episode.exemplar.flow.identity, one_port=episode.one_port)
+    found = habits.get(subject)
+    return found[1] if found is not None and episode.level <= BEYOND * found[0] else None
 
 
 def habits_of_site(site: SiteProfile | None) -> Habits:

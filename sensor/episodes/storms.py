@@ -41,24 +41,28 @@ class Storms:
         """alerts_per_minute: that open on their own, as many at once; None: all of them."""
         self.merged = 0  # alerts of single hosts that storms stand for
         self._cost_ns = 0
-        self._told, self._muted, self._questions = _Allowance(), _Allowance(), _Allowance()
+        self._told, self._muted, self._questions, self._again = _Allowance(), _Allowance(), _Allowance(), _Allowance()
+        self._question_ns = 0
         self._open: dict[Technique | None, Episode] = {}
         self.adjust(alerts_per_minute)
 
     def adjust(self, alerts_per_minute: int | None) -> None:
         """Go on with another budget."""
         self._cost_ns = _MINUTE_NS // alerts_per_minute if alerts_per_minute else 0
+        self._question_ns = max(1, self._cost_ns // _QUESTIONS) if alerts_per_minute else 0
 
     def admits(self, now_ns: int, *, attack: bool, muted: Callable[[], bool] | None = None) -> bool:
         """Whether one more alert may open on its own at this traffic time; if so, it is charged.
 
         muted: whether the site's notes mute it, asked so often at most; None where there are none.
         """
-        if muted is not None and self._cost_ns:
-            asked = self._questions.take(now_ns, max(1, self._cost_ns // _QUESTIONS))
-            if asked and muted():
-                return self._muted.take(now_ns, self._cost_ns)
+        if muted is not None and self._questions.take(now_ns, self._question_ns) and muted():
+            return self._muted.take(now_ns, self._cost_ns)
         return self._told.take(now_ns, self._cost_ns, 0 if attack else _MINUTE_NS // 2)
+
+    def may_ask_again(self, now_ns: int) -> bool:
+        """Whether the notes may be asked once more of an alert that is open; if so, it is charged."""
+        return self._again.take(now_ns, self._question_ns)
 
     def merge(self, episode: Episode, order: int) -> Episode:
         """The storm that reports an episode from now on, by its technique: a new one, not opened, where there was none.

@@ -75,6 +75,13 @@ def test_more_than_the_habit_an_attack_and_another_host_are_no_habit() -> None:
     assert {alert.habit for alert in alerts_of(other, habits=habit_of(flows))} == {None}
 
 
+def test_what_goes_beyond_the_habit_while_it_is_open_is_told_then() -> None:
+    flows = [flow._replace(at=flow.at if i < 6 else 12.0 * (i - 5)) for i, flow in enumerate(scan(8))]
+    alerts = alerts_of(flows, habits=habit_of(flows, level=0.8))
+    assert [(alert.action, alert.habit) for alert in alerts] == [("opened", 0.92), ("updated", None), ("closed", None)]
+    assert {alert.verdict for alert in alerts} == {"uncertain"}
+
+
 def test_habits_come_from_a_bundles_site() -> None:
     habit = Habit("beacon", "10.0.0.1", "10.0.0.2", 443, 6, 1.4, 0.9)
     site = SiteProfile(1.0, (0, 1, 2), 1e5, {}, (), Learned(0, 1, 1.0, 1, 1, 0), (habit,))

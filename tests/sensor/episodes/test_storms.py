@@ -159,6 +159,33 @@ def test_what_the_notes_mute_takes_no_other_alerts_place() -> None:
     assert sum(bool(alert.hosts_merged) for alert in alerts) == 1  # what is muted is bounded too
 
 
+def only_snmp(alert: Alert) -> bool:
+    return alert.target_ports == (161,)
+
+
+def polls(n: int, start: float = 0.0) -> list[Flow]:
+    """Questions to hosts that are gone, one a second."""
+    flow = Flow(protocol=17, port=161, sent=60, answered=0)
+    return [flow._replace(at=start + i, source_port=1024 + i, target=f"10.0.{i >> 8}.{1 + i % 250}") for i in range(n)]
+
+
+def test_what_goes_beyond_the_note_that_mutes_an_open_alert_is_told_soon() -> None:
+    """Else a scan hides in the alert of a poller that misses its hosts, which is an attack already and never ends."""
+    probes = [flow._replace(at=400.5 + flow.at) for flow in scan(30)]
+    alerts = told(sorted([*polls(600), *probes], key=lambda flow: flow.at), only_snmp, 10)
+    beyond = [alert for alert in alerts if not only_snmp(alert)]
+    assert [(alert.action, alert.verdict) for alert in beyond] == [("updated", "attack")]
+    assert T0 + 400 * S < beyond[0].time_ns <= T0 + 411 * S
+    assert [alert.action for alert in alerts if only_snmp(alert)] == ["opened", "updated", "updated"]
+
+
+def test_the_notes_are_asked_again_of_an_open_alert_every_ten_seconds_at_most() -> None:
+    asked: list[Alert] = []
+    told(polls(600), lambda alert: not asked.append(alert), 10)
+    assert 50 <= len(asked) <= 61
+    assert len({alert.id for alert in asked}) == 1
+
+
 def test_notes_that_mute_nothing_change_nothing() -> None:
     flows = attackers(500)
     assert told(flows, lambda _: False, 10) == told(flows, None, 10)
