@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sensor.episodes.unopened import act_of
-from sensor.episodes.view import FEWEST, T_OF_HALVES, T_PASSED_OVER, hear, new_voices
+from sensor.episodes.view import AGREED, FEWEST, T_OF_HALVES, T_PASSED_OVER, hear, new_voices
 from sensor.synth.generate import generate
 from sensor.synth.pcap import pcap_bytes
 from sensor.synth.scenarios.normal import NORMAL
@@ -63,8 +63,8 @@ def told(*flows: list) -> tuple[bool, int]:
     return bool(tally[T_OF_HALVES]), int(tally[T_PASSED_OVER])
 
 
-def half(client: str, server: str) -> list:
-    return [tcp(client, server, "S"), tcp(client, server, "PA", at=0.1, payload=90)]
+def half(client: str, server: str, at: float = 0.0) -> list:
+    return [tcp(client, server, "S", at=at), tcp(client, server, "PA", at=at + 0.1, payload=90)]
 
 
 def whole(client: str, server: str) -> list:
@@ -82,6 +82,21 @@ def test_many_that_send_blindly_to_one_host_are_not_the_view() -> None:
     forged = [half(f"10.1.{i // 250}.{i % 250}:7", "10.0.1.1:80") for i in range(500)]
     servers = [whole("10.0.0.1:8", f"10.0.2.{i}:80") for i in range(3)]
     assert told(*forged, *servers, [tcp("10.0.0.7:9", "10.0.2.9:22", "S")]) == (False, 500)
+
+
+@pytest.mark.parametrize("at", [0.0, 3700.0], ids=["at once", "when an hour has passed"])
+@pytest.mark.parametrize(
+    ("source", "target", "evidence"),
+    [("192.0.2.9:9", "10.0.2.1:22", True), ("10.0.0.1:9", "10.9.9.9:22", True), ("192.0.2.9:9", "10.9.9.9:22", False)],
+    ids=["to one seen whole", "by one seen whole", "neither"],
+)
+def test_forged_halves_hide_nothing_that_is_done_by_or_to_who_is_seen_whole(
+    source: str, target: str, evidence: bool, at: float
+) -> None:
+    """Data in the name of as many sources, each to an address that nobody has."""
+    known = [whole(f"10.0.0.{host}:{9 + turn}", f"10.0.2.{host}:80") for host in range(3) for turn in range(AGREED)]
+    forged = [half(f"10.1.0.{host}:7", f"10.2.0.{host}:80", at) for host in range(50)]
+    assert told(*known, *forged, [tcp(source, target, "S", at=at + 1)]) == (True, 50 if evidence else 51)
 
 
 def test_a_view_of_halves_is_told_after_few_hosts_and_forgotten_when_whole_ones_come() -> None:

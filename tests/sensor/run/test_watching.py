@@ -215,6 +215,24 @@ def test_sessions_with_a_tag_one_way_are_told_with_the_first_account_that_knows_
     assert stage.lines.of("stats")[0]["flowvigil"]["split_sessions"] == 12
 
 
+def test_what_stands_out_late_in_a_long_watch_is_told_though_it_is_a_small_share_of_all() -> None:
+    stage = Stage(ScriptedCapture([]))
+
+    def judged(records: int, one_sided: int) -> Callable[[], None]:
+        def pass_() -> None:
+            stage.now += 1800
+            stage.judge.judged, stage.judge.one_sided = records, one_sided
+
+        return pass_
+
+    account = [(0, 0), (1_000_000, 0), (1_001_500, 0), (1_003_000, 990), (1_003_100, 1000), (1_004_800, 2000)]
+    stage.capture.turns = [(judged(*counts), SILENCE) for counts in account]
+    stage.watched(interval_s=10)
+    (note,) = stage.screen.notes
+    assert note.startswith("lately 56 % of the flow records show one side of a conversation only")
+    assert [event["event"]["action"] for event in stage.lines.of("sensor")] == ["flows-one-sided"]
+
+
 def test_a_hint_that_rests_on_little_is_a_line_at_the_end_and_the_screens_own_affair() -> None:
     stage = Stage(ScriptedCapture([]))
     stage.capture.turns = [(passing(stage, 11), sessions_by_side(2, at=at)) for at in (0, 100)]
