@@ -1,7 +1,7 @@
 """What a run's counts say about how it was run: one sentence a setting that would show more."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sensor.progress.progress import Progress
@@ -31,6 +31,19 @@ def hints(progress: Progress) -> list[Hint]:
         *_of_halves(progress),
         *_of_late_packets(progress),
     ]
+
+
+def since(progress: Progress, before: Progress) -> Progress:
+    """What hints of shares look at, of the time after an earlier moment of the same run; all else is as it was."""
+    return replace(
+        progress,
+        packets=progress.packets - before.packets,
+        tunnelled=progress.tunnelled - before.tunnelled,
+        late=progress.late - before.late,
+        judged=progress.judged - before.judged,
+        one_sided=progress.one_sided - before.one_sided,
+        split_sessions=0,
+    )
 
 
 def _of_tunnels(progress: Progress) -> Iterable[Hint]:

@@ -3,14 +3,14 @@ packet accounted for each interval and at the end."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sensor.alerts.alert import Observer
 from sensor.alerts.sensor_records import UNTOLD, SensorState, event_line, stats_line
 from sensor.alerts.spread import span_in_words
 from sensor.metering.turns import Turn
-from sensor.progress.hints import hints
+from sensor.progress.hints import Hint, hints, since
 from sensor.progress.progress import Progress
 from sensor.progress.words import accounting
 from sensor.run.detection import Detection
@@ -18,6 +18,8 @@ from sensor.run.run import Run
 from sensor.sources.capture import LinkEvent
 
 HINTED_FROM: Final = 10  # a hint that rests on fewer waits for the end
+HINT_S: Final = 3600.0  # what began later is a small share of a long run: such times are looked at by themselves, too
+HINTED_LATER_FROM: Final = 1000  # of which a hint then rests on so many
 
 
 @dataclass(slots=True)
@@ -49,10 +51,12 @@ class Watching:
     _clock_step_ns: int = 0
     _reported_losses: set[str] = field(default_factory=set)  # of packets and of flows, by their action
     _hinted: set[str] = field(default_factory=set)  # actions of the hints that were reported
+    _hinted_at_s: float = 0.0
+    _hinted_until: Progress = field(default_factory=Progress)
 
     def begin(self, _run: Run) -> None:
         """The first interval begins."""
-        self._accounted_at_s = self.clock()
+        self._accounted_at_s = self._hinted_at_s = self.clock()
 
     def before(self, turn: Turn, run: Run) -> None:
         """Tell of a clock that was set before anything bears its time."""
@@ -110,14 +114,25 @@ class Watching:
 
     def _report_hints(self, run: Run, *, final: bool) -> None:
         """Say each once, as soon as it rests on enough; at the end the screen says them by itself."""
-        for hint in hints(run.progress):
-            if hint.action in self._hinted or (hint.count < HINTED_FROM and not final):
+        told = [hint for hint in hints(run.progress) if hint.count >= HINTED_FROM or final]
+        for hint in (*told, *self._late_hints(run.progress)):
+            if hint.action in self._hinted:
                 continue
             self._hinted.add(hint.action)
             event = LinkEvent(None, hint.action, hint.message, self.wall_clock_ns())
             self._write(event)
             if not final:
                 run.screen.note(hint.message)
+
+    def _late_hints(self, progress: Progress) -> Sequence[Hint]:
+        """What stands out since the last look of this kind, where that is due."""
+        if self.clock() - self._hinted_at_s < HINT_S:
+            return ()
+        lately = since(progress, self._hinted_until)
+        self._hinted_at_s, self._hinted_until = self.clock(), progress
+        return [
+            replace(hint, message=f"lately {hint.message}") for hint in hints(lately) if hint.count >= HINTED_LATER_FROM
+        ]
 
     def _report_loss(self, run: Run) -> None:
         """Say once that packets of alerts, and once that flows could not be written."""
