@@ -1,8 +1,9 @@
 """The episodes that go on, in bounded memory: those that wait to open, those told of on their own, and merged hosts.
 
 However many hosts an attacker speaks for, each of the three is bounded by one capacity. What waits gives way by its
-begin, as chance began most of it; an alert and a merged host by when it last moved, as what goes on is worth most. Whom
-others left no room is counted, and it is the caller who ends it. Storms are held beside them, one a technique.
+begin, as chance began most of it, and of the kind that has most: forged probes push out probes, not what cannot be
+forged. An alert and a merged host give way by when they last moved, as what goes on is worth most. Whom others left no
+room is counted, and it is the caller who ends it. Storms are held beside them, one a technique.
 
 It also knows when each is to be looked at whether it is over. It knows no flow, no line and no wall clock. Nothing
 depends on hashes: all orders are those in which episodes began, moved or fall due.
@@ -27,8 +28,9 @@ class HeldEpisodes:
         """capacity: of those that wait, of those told of on their own, and of merged hosts, each."""
         self._capacity = capacity
         self._of: dict[Key, Held] = {}
-        # Each key is in one of these, but for those of storms: by begin, and by when they last moved.
-        self._waiting: OrderedDict[Key, None] = OrderedDict()
+        # Each key is in one of these, but for those of storms: by kind and begin, and by when they last moved.
+        self._waiting: dict[int, OrderedDict[Key, None]] = {}
+        self.waiting = 0  # episodes that have not opened
         self._alone: OrderedDict[Key, None] = OrderedDict()
         self._merged: OrderedDict[Key, None] = OrderedDict()
         self._storms: dict[Key, None] = {}
@@ -41,11 +43,6 @@ class HeldEpisodes:
     def __len__(self) -> int:
         """Episodes that go on, with storms."""
         return len(self._of)
-
-    @property
-    def waiting(self) -> int:
-        """Episodes that have not opened."""
-        return len(self._waiting)
 
     @property
     def alone(self) -> int:
@@ -77,15 +74,17 @@ class HeldEpisodes:
     def begin(self, key: Key, episode: Episode) -> tuple[Key, Held] | None:
         """Hold a new episode that waits to open, where none is held; returns whom it leaves no room, let go."""
         self._of[key] = episode
-        self._waiting[key] = None
-        if len(self._waiting) <= self._capacity:
+        self._waiting.setdefault(key[0], OrderedDict())[key] = None
+        self.waiting += 1
+        if self.waiting <= self._capacity:
             return None
         self.forgotten += 1
-        return self._first_of(self._waiting)
+        self.waiting -= 1
+        return self._first_of(max((keys for keys in self._waiting.values() if next(iter(keys), key) != key), key=len))
 
     def open(self, key: Key) -> tuple[Key, Held] | None:
         """An episode that waited is told of on its own from now on; returns whom it leaves no room, let go."""
-        del self._waiting[key]
+        self._end_wait(key)
         evicted = None
         if len(self._alone) >= self._capacity:
             self.closed_early += 1
@@ -95,7 +94,7 @@ class HeldEpisodes:
 
     def merge(self, key: Key, host: MergedHost) -> tuple[Key, Held] | None:
         """A storm stands for an episode that waited; returns whom that leaves no room, let go."""
-        del self._waiting[key]
+        self._end_wait(key)
         evicted = None
         if len(self._merged) >= self._capacity:
             self.merged_forgotten += 1
@@ -119,10 +118,11 @@ class HeldEpisodes:
     def let_go(self, key: Key) -> None:
         """Hold an episode no longer."""
         del self._of[key]
-        for keys in (self._waiting, self._alone, self._merged, self._storms):
+        for keys in (self._alone, self._merged, self._storms):
             if key in keys:
                 del keys[key]
                 return
+        self._end_wait(key)
 
     def look_at(self, key: Key, held: Held, due_ns: int) -> None:
         """Look at an episode at this traffic time, and not when it was to be looked at before."""
@@ -149,6 +149,10 @@ class HeldEpisodes:
         due_ns, order, _, key = entry
         held = self._of.get(key)
         return held if held is not None and held.order == order and held.due_ns == due_ns else None
+
+    def _end_wait(self, key: Key) -> None:
+        del self._waiting[key[0]][key]
+        self.waiting -= 1
 
     def _first_of(self, keys: "OrderedDict[Key, None]") -> tuple[Key, Held]:
         key, _ = keys.popitem(last=False)

@@ -6,7 +6,7 @@ from sensor.alerts.alert import Alert
 from sensor.episodes.distinct import DistinctBudget
 from sensor.episodes.episode import Episode, FlaggedFlow, MergedHost
 from sensor.episodes.holding import HeldEpisodes, Key
-from tests.support.episodes import Flow, S, alerts_of, episodes, guesses, judged
+from tests.support.episodes import Flow, S, alerts_of, episodes, guesses, judged, unusual
 
 FIRST = FlaggedFlow([0] * 30, 0, -1, 1.0, True, 1.0, 1.0)
 
@@ -37,6 +37,36 @@ def test_of_those_that_wait_the_one_that_began_first_gives_way() -> None:
     assert (orders(held), held.waiting, held.forgotten, held.find((0, 1))) == ([2, 3], 2, 1, None)
     held.let_go(second)
     assert (orders(held), held.waiting) == ([3], 1)
+
+
+def test_those_of_a_kind_that_many_begin_push_out_none_of_another() -> None:
+    held = HeldEpisodes(3)
+    held.begin((16, 1), an_episode(1))
+    for order in range(2, 40):
+        evicted = held.begin((0, order), an_episode(order))
+        assert evicted is None or evicted[0] == (0, order - 2)
+    assert held.begin((5, 40), an_episode(40)) is not None
+    assert (orders(held), held.waiting, held.forgotten) == ([1, 39, 40], 3, 37)
+    narrow = HeldEpisodes(1)
+    for kind in (0, 3, 0, 3):
+        evicted = narrow.begin((kind, narrow.forgotten), an_episode(kind))
+        assert evicted is None or narrow.find(evicted[0]) is None
+        assert narrow.waiting == len(narrow) == 1
+
+
+def test_forged_floods_that_are_none_yet_do_not_end_what_unusual_traffic_waits_for() -> None:
+    """Thirty-four SYNs each in the name of hosts without number, between the flows of one that is unusual."""
+    odd = unusual(12, every=2.0)
+    syn = Flow(sent=0, answered=0, port=80)
+    forged = [
+        syn._replace(
+            source=f"10.1.{n >> 8}.{n & 255}", target=f"10.2.{n >> 8}.{n & 255}", source_port=turn, at=n * 0.05
+        )
+        for n in range(440)
+        for turn in range(34)
+    ]
+    told = alerts_of(sorted([*odd, *forged], key=lambda flow: flow.at), capacity_hosts=32)
+    assert "Unusual traffic" in {alert.title for alert in told}
 
 
 def test_of_those_told_of_on_their_own_the_one_that_has_not_moved_for_longest_gives_way() -> None:
