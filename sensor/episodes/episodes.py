@@ -28,6 +28,7 @@ from sensor.alerts.techniques import Technique, technique_of
 from sensor.episodes.alert_flows import AlertFlows
 from sensor.episodes.alerting import AlertBuilder, episode_id
 from sensor.episodes.behaviour import Behaviour
+from sensor.episodes.deadlines import SLOW, due_ns
 from sensor.episodes.distinct import DistinctBudget
 from sensor.episodes.episode import BufferedFlow, Episode, FlaggedFlow, Held, MergedHost, told_by
 from sensor.episodes.evidence import EVIDENCE_LIMIT, EvidenceTable
@@ -39,19 +40,13 @@ from sensor.episodes.remembered import RememberedFlows
 from sensor.episodes.rows import translate_exemplars
 from sensor.episodes.settings import EpisodeSettings
 from sensor.episodes.shapes import (
-    BEACON,
-    DNS_TUNNEL,
     GUESSES_AGREED,
     GUESSING,
-    KEPT_OPEN,
     LOGIN_PORTS,
     MOSTLY,
-    SCAN,
     SHAPES,
     SUPPORTING,
     UNSHAPED_FLOWS,
-    UPLOAD,
-    UPLOAD_BEAT,
     UPLOAD_LABEL,
 )
 from sensor.episodes.storms import Storms
@@ -63,10 +58,7 @@ from sensor.progress.progress import OpenAlert
 GROWTH = 10  # an open episode is reported again when its flows have grown by this factor
 ASK_AGAIN_NS = 10_000_000_000  # between two looks whether what made an open alert harmless still does
 _NEVER_NS = 2**63
-_DAY_NS = 86_400_000_000_000
 STORM = UNSHAPED + 1  # a kind beside those of the shapes and of what none accounts for
-# Kinds of which a few flows an hour are a part.
-SLOW = frozenset({SCAN, BEACON, DNS_TUNNEL, UPLOAD, UPLOAD_BEAT, KEPT_OPEN})
 
 
 class Episodes:
@@ -182,6 +174,8 @@ class Episodes:
             if self._flows.wanted(telling):
                 self._items += self._flows.of(held, BufferedFlow(flow, batch.values[flow.row].copy()))
             self._weigh((kind, row), held, flow, level)
+            if kind in SLOW:
+                self._hasten((kind, row))
         self._clock_ns = self._behaviour.clock_ns
         self._close_until(self._clock_ns)
         return self._drain()
@@ -337,12 +331,18 @@ class Episodes:
         self._report(episode, "opened", self._clock_ns)
 
     def _due_ns(self, episode: Held) -> int:
-        """When an episode is over unless it goes on: after the quiet time, or eight of its gaps where it is slow."""
-        wait_ns = self._settings.quiet_ns
-        if episode.kind in SLOW:
-            wait_ns = min(_DAY_NS, wait_ns + 8 * (episode.end_ns - episode.start_ns) // max(1, episode.flows))
-            wait_ns = wait_ns if episode.opened else _DAY_NS
-        return (episode.last_ns or self._clock_ns) + wait_ns
+        return due_ns(episode, self._settings.quiet_ns, self._clock_ns)
+
+    def _hasten(self, key: Key) -> None:
+        """Look sooner at what was slow when its deadline was reckoned and is not any more, and at its storm."""
+        held = self.held.find(key)
+        if held is None or not held.opened:
+            return
+        due_ns = self._due_ns(held)
+        if held.due_ns - due_ns > self._settings.quiet_ns:
+            self.held.look_at(key, held, due_ns)
+        if isinstance(held, MergedHost):
+            self._hasten((STORM, held.storm.order))
 
     def _report_progress(self, episode: Episode) -> None:
         """Write an update when flows or hosts have grown tenfold, the verdict changed, or it is harmless no more."""

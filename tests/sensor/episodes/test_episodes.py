@@ -282,6 +282,17 @@ def test_a_slow_scan_is_one_alert_that_outlasts_its_gaps_and_closes_before_a_day
     assert 8 * 900 * S <= after_ns <= 9 * 900 * S
 
 
+def test_a_slow_scan_that_grew_fast_closes_by_the_gaps_that_it_has_then_and_the_next_is_told_anew() -> None:
+    slow = [Flow(sent=0, answered=0, port=5000 + i, at=i * HOUR) for i in range(20)]
+    fast = [flow._replace(at=flow.at + 20 * HOUR) for flow in scan(2000)]
+    again = [flow._replace(at=flow.at + 22 * HOUR, port=10_000 + flow.port) for flow in scan(20)]
+    alerts = alerts_of([*slow, *fast, *again])
+    assert [action for action in actions(alerts) if action != "updated"] == ["opened", "closed"] * 2
+    first = next(alert for alert in alerts if alert.action == "closed")
+    gap_ns = (first.end_ns - first.start_ns) // first.spread.flows
+    assert 299 * S + 8 * gap_ns <= first.time_ns - first.end_ns <= 601 * S + 8 * gap_ns
+
+
 def test_a_slow_beacon_is_one_alert_and_counts_the_connections_before_it_opened() -> None:
     beat = [Flow(port=443, source_port=1024 + i, at=i * 420.0 + (i % 3 == 2) * 40.0) for i in range(200)]
     alerts = alerts_of(beat)
