@@ -78,14 +78,24 @@ class LearnedSite:
         return self._named or self.unfinished
 
     def heard_s(self) -> float:
-        """Traffic time that earlier runs have logged."""
+        """Traffic time that earlier runs have logged; what several logged at the same time counts once."""
+        from sensor.flow_log.files import log_name
         from sensor.flow_log.reading import FlowLog
 
+        runs: dict[str, tuple[int, int]] = {}  # first and last moment
         try:
-            files = list(FlowLog([self.log]).files())
+            for opened in FlowLog([self.log]).files():
+                name = log_name(opened.path.name)
+                run = opened.path.name if name is None else name.run
+                first_ns, last_ns = runs.get(run, (opened.first_ns, opened.last_packet_ns))
+                runs[run] = min(first_ns, opened.first_ns), max(last_ns, opened.last_packet_ns)
         except InputError:
             return 0.0
-        return sum(max(0, opened.last_packet_ns - opened.first_ns) for opened in files) / 1e9
+        heard_ns = until_ns = 0
+        for first_ns, last_ns in sorted(runs.values()):
+            heard_ns += max(0, last_ns - max(first_ns, until_ns))
+            until_ns = max(until_ns, last_ns)
+        return heard_ns / 1e9
 
     def hook(
         self, enough: "Callable[[Run, NewBundle, Detection], Learner | None]", new_bundle: "NewBundle", run: "Detection"

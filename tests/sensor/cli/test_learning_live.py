@@ -25,6 +25,8 @@ from sensor.process.privileges import User
 from sensor.run.new_bundle import NewBundle
 from sensor.settings.config import Config
 from tests.models.test_site import SITE
+from tests.support.flow_files import many_shapes
+from tests.support.flow_logs import judged, logged, moved
 from tests.support.waiting import wait_until
 
 
@@ -156,6 +158,18 @@ def test_a_bundle_that_was_fitted_though_not_all_could_be_read_is_taken(
     assert told[-1] is not None
     assert told[-1].startswith(f"the site was learnt: {tmp_path / 'site'}, but (")
     assert told[-1].endswith("): flowvigil: flows-1.parquet: damaged")
+
+
+def test_what_two_runs_heard_at_the_same_time_counts_once(tmp_path: Path) -> None:
+    site, records = learned(tmp_path / "site", Settings()), many_shapes()
+    for number, seconds in enumerate((0, 3600), 1):  # an hour, the silence between its files too
+        logged(site.log, judged(moved(records, seconds)), number=number)
+    alone = site.heard_s()
+    assert 3500 < alone < 4500
+    logged(site.log, judged(moved(records, 1800)), run="f" * 16)
+    assert site.heard_s() == alone
+    logged(site.log, judged(moved(records, 86_400)), run="e" * 16)
+    assert alone < site.heard_s() < alone + 900
 
 
 def test_what_was_heard_is_removed_and_nothing_of_others(tmp_path: Path) -> None:
