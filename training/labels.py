@@ -309,7 +309,7 @@ class Vocabulary:
 
 def _cic_name(label: str) -> str:
     cic_family(label)
-    return label.strip()
+    return " ".join(label.split())
 
 
 def _kdd_spelled(label: str) -> str:

@@ -18,6 +18,7 @@ SNAPSHOT_NS = 10_000_000_000
 SNAPSHOT_EVERY_NS = 60_000_000_000
 LINGER_NS = 2_000_000_000
 IDLE_NS = 120_000_000_000
+MOST_SNAPSHOTS = 60  # of a flow, an hour of them: a table may say of one that it goes on for a century
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Fl
     """All reports of each flow that has packets the report before had not.
 
     A flow is first reported by its snapshot or its end, whichever comes first: closed (a reset, or FIN both ways) after
-    the linger, any other after the idle timeout. A longer one is reported again while it runs, and at its end. values:
-    (n, c) in the order of flows.columns.COLUMNS. What a running flow's report would have held is not in a table of
-    finished flows; of captures it is (training.datasets.captures).
+    the linger, any other after the idle timeout. A longer one is reported again while it runs, for an hour, and at its
+    end. values: (n, c) in the order of flows.columns.COLUMNS. What a running flow's report would have held is not in a
+    table of finished flows; of captures it is (training.datasets.captures).
     """
     closed = (values[:, INDEX["rst_flag_count"]] >= 1) | (values[:, INDEX["fin_flag_count"]] >= 2)
     ended = end_ns + np.where(closed, LINGER_NS, IDLE_NS)
@@ -57,12 +58,17 @@ def reports(values: NDArray[np.float64], start_ns: Int64s, end_ns: Int64s) -> Fl
     rows, known, advances = [every], [np.minimum(start_ns + SNAPSHOT_NS, ended)], [np.ones(len(every), dtype=np.bool_)]
     snapshot = start_ns + SNAPSHOT_NS
     more = every[end_ns > snapshot]
-    while len(more):
+    for _ in range(MOST_SNAPSHOTS):
+        if not len(more):
+            break
         snapshot = snapshot + SNAPSHOT_EVERY_NS
         rows.append(more)
         known.append(np.minimum(snapshot[more], ended[more]))
         advances.append(np.zeros(len(more), dtype=np.bool_))
         more = more[end_ns[more] > snapshot[more]]
+    rows.append(more)
+    known.append(ended[more])
+    advances.append(np.zeros(len(more), dtype=np.bool_))
     row, time, first = np.concatenate(rows), np.concatenate(known), np.concatenate(advances)
     order = np.lexsort((row, start_ns[row], time))
     return FlowReports(row[order], time[order], first[order])

@@ -15,7 +15,7 @@ import zstandard
 
 from flows.dialects import CIC2017, NATIVE, V4
 from tests.support.flow_files import lines, many_shapes, rewritten, table_of_2017, written
-from training.datasets import text
+from training.datasets import collection, text
 from training.datasets.collection import read_dataset
 from training.datasets.kdd import read_kdd
 from training.datasets.kdd_files import is_kdd
@@ -99,6 +99,20 @@ def test_text_where_a_number_belongs(table: Rows, path: Path) -> None:
     assert message == f"""{path}:4, column "Total Fwd Packets": 'many' is not a finite number, expected one"""
 
 
+def test_a_label_is_one_however_it_is_spelled_and_as_wide_as_its_words(table: Rows, path: Path) -> None:
+    table[1][place("Label")], table[2][place("Label")] = "DoS" + " " * 100_000 + "Hulk", "dos  HULK"
+    read = read_dataset(rewritten(path, table), lambda _: None)
+    assert read.label.tolist().count("DoS Hulk") == 3
+    assert read.label.itemsize < 100
+
+
+def test_more_days_than_any_recording_has(table: Rows, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "MOST_DAYS", 2)
+    for day, row in enumerate(table[1:4], start=1):
+        row[place("Timestamp")] = f"0{day}/07/2017 08:55:58"
+    assert complaint(rewritten(path, table)).startswith(f"{path}: has flows of 3 different days; expected 2 at most")
+
+
 def test_an_unknown_label(table: Rows, path: Path) -> None:
     table[5][place("Label")] = "Ransomware"
     assert (
@@ -118,21 +132,22 @@ def test_a_time_that_cannot_be_read(table: Rows, path: Path) -> None:
     assert message == f"""{path}:3, column "Timestamp": 'yesterday' is not a time like 03/07/2017 08:57:41"""
 
 
-@pytest.mark.parametrize("when", ["9999-12-31 00:00:00", "1512-01-01 00:00:00"])
+@pytest.mark.parametrize("when", ["9999-12-31 00:00:00", "2262-04-11 23:47:16", "1512-01-01 00:00:00"])
 def test_a_time_out_of_range(when: str, table: Rows, path: Path) -> None:
     for row in table[1:]:
         row[place("Timestamp")] = "2017-07-03 08:55:58"
     table[2][place("Timestamp")] = when
     message = complaint(rewritten(path, table))
-    assert message == f"""{path}:3, column "Timestamp": '{when}' is not between 1970 and 2262"""
+    assert message == f"""{path}:3, column "Timestamp": '{when}' is not between 1970 and 2162"""
 
 
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("flow_duration", 1e300, "longer than a century"),
+        ("flow_duration", 1e29, "longer than a century"),
+        ("flow_iat_max", 1e300, "'1e+300' is no number of traffic, expected one within 1e+30"),
         ("flow_duration", -1e18, "longer than a century"),
-        ("protocol", 1e300, "no protocol of IP; expected 0 to 255"),
+        ("protocol", 1e29, "no protocol of IP; expected 0 to 255"),
         ("protocol", -5.0, "no protocol of IP; expected 0 to 255"),
     ],
 )

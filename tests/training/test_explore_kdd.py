@@ -189,6 +189,9 @@ def test_a_damaged_part_of_a_pattern_is_named_and_one_without_rows_is_skipped(tm
         rows.write_parquet(tmp_path / "parts" / f"{name}.parquet")
     told: list[str] = []
     assert len(read_labelled(tmp_path / "parts" / "*.parquet", told.append)) == len(whole)
+    whole[:1].write_csv(tmp_path / "parts" / "d.csv", include_header=False)  # one record, no header
+    assert len(read_labelled(tmp_path / "parts", quiet)) == len(whole) + 1
+    (tmp_path / "parts" / "d.csv").unlink()
     assert f"skipped {tmp_path / 'parts' / 'c.parquet'}: has no rows" in told
     (tmp_path / "parts" / "b.parquet").write_bytes((tmp_path / "parts" / "b.parquet").read_bytes()[:-9])
     with pytest.raises(DatasetError, match=r"b\.parquet.*is a broken Parquet file"):

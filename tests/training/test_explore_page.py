@@ -45,6 +45,11 @@ def test_the_same_table_gives_the_same_page_byte_for_byte() -> None:
     assert html(mixed(hypotheses=(SCANS,))) == html(mixed(hypotheses=(SCANS,)))
 
 
+def test_a_table_whose_columns_never_vary_has_a_page() -> None:
+    page = html(table(["BENIGN", "Scan"], {"size": [1, 1]}, categories={"flag": category(["S0", "SF"])}))
+    assert "Families against normal traffic" in page
+
+
 def test_the_findings_are_those_of_the_table() -> None:
     made = mixed(hypotheses=(SCANS, FLOODS))
     text = " ".join(findings(explored(made)))

@@ -13,9 +13,13 @@ pytest.importorskip("scipy")
 from tests.training.labelled_tables import DAY_NS, FIRST_NS, category, mixed, table
 from training.explore.census import census
 from training.explore.columns import column_report
+from training.explore.document import document_of
+from training.explore.exploration import explore
+from training.explore.page import _shared_rows
 from training.explore.repeats import repeats
 from training.explore.sample import of_all, per_family, sampled
 from training.explore.table import ExploredColumn
+from training.page.content import Paragraph
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 1), st.sampled_from("ab"), st.sampled_from(["1", "2"])), min_size=1
@@ -41,6 +45,18 @@ def test_places_that_have_rows_in_common_are_named() -> None:
     assert [(pair.first, pair.second, pair.different) for pair in found.of_parts] == [
         ("1", "2", 1), ("1", "3", 1), ("2", "3", 1),
     ]  # fmt: skip
+
+
+def test_many_parts_are_not_looked_at_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mixed(parts=[str(row) for row in range(300)])
+    assert repeats(made).of_parts is not None
+    monkeypatch.setattr("training.explore.repeats.MOST_PLACES", 299)
+    found = explore(made, lambda _: None)
+    assert found.repeats.of_parts is None
+    assert document_of(found)["repeats"]["of_parts"] is None
+    (note,) = _shared_rows("Days", found.repeats.of_parts)
+    assert isinstance(note, Paragraph)
+    assert note.text.startswith("Days are too many to be looked at in pairs")
 
 
 @given(ROWS)

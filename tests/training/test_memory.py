@@ -1,5 +1,6 @@
 """Keeping to so much memory: what is reckoned in parts is what it is at once, and what is resident stays below."""
 
+import os
 import subprocess
 import sys
 
@@ -123,3 +124,11 @@ def test_a_bound_below_what_is_in_use_is_told_in_a_line() -> None:
     with memory.bounded(1 << 20), pytest.raises(memory.MemoryBoundError, match="--memory 1M is too little: a test has"):
         memory.check("a test")
     memory.check("nothing is refused without a bound")
+
+
+def test_an_array_in_a_file_needs_no_call_that_only_some_systems_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "IN_MEMORY_BYTES", 0)
+    monkeypatch.delattr(os, "posix_fallocate")
+    array = empty((3, 10_000), np.int64)
+    array[:] = 7
+    assert array.sum() == 7 * array.size

@@ -123,9 +123,14 @@ def test_parts_may_have_their_columns_in_another_order_and_of_other_types(
 def test_a_part_without_rows_is_skipped_and_told(tmp_path: Path, whole: "pl.DataFrame", one_file: FlowTable) -> None:
     directory = parts(tmp_path / "parts", whole)
     whole[:0].write_parquet(directory / "part-2.parquet")
+    whole[:0].write_csv(directory / "part-3.csv")
+    (directory / "part-4.csv").write_bytes(b"")
     table, told = told_of(directory)
-    assert f"skipped {directory}/part-2.parquet: has no rows" in told
+    for name in ("part-2.parquet", "part-3.csv", "part-4.csv"):
+        assert f"skipped {directory}/{name}: has no rows" in told
     assert same(table, one_file)
+    (directory / "part-3.csv").unlink()
+    (directory / "part-4.csv").unlink()
     for name in ("part-0.parquet", "part-1.parquet"):
         whole[:0].write_parquet(directory / name)
     assert complaint(directory) == f"{directory}: has no rows in any of its 3 files; expected flows"

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from flows.columns import INDEX, NAMES
+from training.datasets.times import LATEST_US, LONGEST_US
 from training.sequences import (
     IDLE_NS,
     LINGER_NS,
+    MOST_SNAPSHOTS,
     SNAPSHOT_NS,
     FlowReports,
     Lanes,
@@ -62,6 +64,15 @@ def test_a_long_flow_is_reported_again_until_nothing_is_new_and_advances_once() 
         (0, 77),
     ]
     assert told.advances.tolist() == [True, True, False, False, False]
+
+
+def test_a_flow_that_goes_on_for_a_century_is_reported_for_an_hour_and_at_its_end() -> None:
+    century = LONGEST_US * 1000
+    start = np.array([LATEST_US * 1000])
+    told = reports(np.zeros((1, len(NAMES))), start, start + century)
+    assert len(told) == 1 + MOST_SNAPSHOTS + 1
+    assert (told.known_ns[-2:] - start).tolist() == [SNAPSHOT_NS + 3600 * SECOND, century + IDLE_NS]
+    assert told.advances.tolist() == [True, *[False] * (MOST_SNAPSHOTS + 1)]
 
 
 def test_later_reports_are_no_steps_of_a_sequence() -> None:

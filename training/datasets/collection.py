@@ -23,7 +23,7 @@ from training.datasets.packed import unreadable
 from training.datasets.partitions import is_of_flows, is_pattern, named_by, partition_columns
 from training.datasets.programs import FlowProgram
 from training.datasets.rows import Rows, blocks, different, empty, stacked, taken, together
-from training.datasets.table import UNLABELLED, FlowTable, days_of
+from training.datasets.table import DAY_NS, UNLABELLED, FlowTable, days_of
 from training.datasets.text import STRAY_ROWS, Repairs, has_no_rows
 from training.errors import DatasetError, reason_of
 from training.label_map import DROP, LabelMap, Relabelling
@@ -32,6 +32,8 @@ from training.reporting import Report
 
 # Rows in the order that a table is to have: (n,) start times in, (n,) row numbers out.
 Order = Callable[[Int64s], Int64s]
+
+MOST_DAYS = 4_000  # on which flows begin, eleven years: more are no times, and each is looked at by itself
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".csv.xz", ".csv.bz2", ".csv.lz4", ".parquet")
 
@@ -128,6 +130,7 @@ def _read_files(
     starts = notes.start_ns if has_times else np.zeros(n, dtype=np.int64)
     chosen = taken(kept, order(taken(starts, kept)))
     start_ns, label = taken(starts, chosen), taken(notes.label, chosen)
+    _refuse_many_days(path, start_ns)
     ends = (start_ns[own] + duration_us[chosen[own]] * 1000 for own in blocks(len(chosen)))
     lacking = frozenset().union(*(unfit(one.header, program) for one in read))
     table = FlowTable(
@@ -204,6 +207,15 @@ def _kept(dropped: Mask, attempted: Mask, nameless: Mask, repairs: Repairs) -> I
     repairs["rows of protocol 0, left out"] = int(unknown_protocol.sum())
     stay = ~(dropped | attempted | unknown_protocol)
     return together([rows.start + np.flatnonzero(stay[rows]) for rows in blocks(len(stay))])
+
+
+def _refuse_many_days(path: Path, start_ns: Int64s) -> None:
+    days: set[int] = set()
+    for rows in blocks(len(start_ns)):
+        days.update(np.unique(start_ns[rows] // DAY_NS).tolist())
+    if len(days) > MOST_DAYS:
+        problem = f"has flows of {len(days):,} different days; expected {MOST_DAYS:,} at most, times of a recording"
+        raise DatasetError(path, problem)
 
 
 def _refuse_other_dialect(first: FlowFile, file: FlowFile) -> None:

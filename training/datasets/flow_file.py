@@ -52,13 +52,18 @@ class LabelCodes:
         self.names: list[str] = []
         self.families: list[str | None] = []
         self.lines: list[MappedLabel | None] = []
-        self._codes: dict[str | None, int] = {}  # None: of a file without labels
+        self._codes: dict[str | None, int] = {}  # by spelling, None: of a file without labels
 
     def code(self, label: str) -> int:
-        """The label's code. Raises KeyError for one that neither the map nor the vocabulary has."""
-        if label not in self._codes:
-            self._codes[label] = self._added(label, self.relabelling.line(label))
-        return self._codes[label]
+        """The label's code, one whatever its case, blanks and dashes; it is called as it is spelled first.
+
+        Raises KeyError for one that neither the map nor the vocabulary has.
+        """
+        spelled = self.relabelling.vocabulary.spelled(label)
+        if spelled not in self._codes:
+            # All rows take as much memory as the longest name: a million blanks within one would fill a disk.
+            self._codes[spelled] = self._added(" ".join(label.split()), self.relabelling.line(label))
+        return self._codes[spelled]
 
     def unlabelled(self) -> int:
         """The code of rows of a file without labels."""

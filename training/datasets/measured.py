@@ -7,6 +7,7 @@ from operator import add
 import numpy as np
 
 from flows.columns import INDEX, NAMES
+from models.manifest import MAX_NUMBER
 from training.arrays import Values
 from training.datasets.flow_file import FlowFile, FlowRows, Notes
 from training.datasets.headers import Header
@@ -21,9 +22,9 @@ from training.datasets.repairs import (
     repair_seconds,
 )
 from training.datasets.text import Repairs
+from training.datasets.times import LONGEST_US
 from training.errors import DatasetError
 
-LONGEST_US = 100 * 365 * 86_400e6
 LARGEST_PROTOCOL = 255
 
 
@@ -105,6 +106,7 @@ def _refuse_absurd(file: FlowFile, notes: Notes, values: Values) -> None:
         (~np.isfinite(values), NAMES, "not finite though the flow has a duration"),
         (endless, ("flow_duration",), "longer than a century"),
         (nameless, ("protocol",), f"no protocol of IP; expected 0 to {LARGEST_PROTOCOL}"),
+        (np.abs(values) > MAX_NUMBER, NAMES, f"no number of traffic once repaired; expected one within {MAX_NUMBER:g}"),
     ):
         rows, columns = np.nonzero(where)
         if len(rows):

@@ -43,8 +43,11 @@ def first_bytes(path: Path, count: int) -> bytes:
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """Lines in UTF-8, with their ends. Raises DatasetError for a long one, UnicodeDecodeError, OSError."""
-    with opened(path) as stored, TextIOWrapper(BufferedReader(stored), encoding="utf-8", newline="") as stream:
+    """Lines in UTF-8, with their ends and without a byte order mark, which spreadsheets write.
+
+    Raises DatasetError for a long one, UnicodeDecodeError, OSError.
+    """
+    with opened(path) as stored, TextIOWrapper(BufferedReader(stored), encoding="utf-8-sig", newline="") as stream:
         number = 0
         while line := stream.readline(LINE_CHARACTERS + 1):
             number += 1

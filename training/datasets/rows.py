@@ -137,8 +137,19 @@ def empty(shape: tuple[int, ...], dtype: "np.dtype[T] | type[T]") -> NDArray[T]:
     if size <= memory.in_memory_bytes():
         return np.empty(shape, kind)
     with _kept(), tempfile.TemporaryFile() as file:
-        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is told here and does not end the program later
+        _reserve(file, size)  # a full disk is told here and does not end the program later
         return _mapped(file, shape, kind)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Have the disk hold so many bytes of a new file."""
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(TOUCHED_BYTES)
+    for first in range(0, size, TOUCHED_BYTES):
+        file.write(zeros[: size - first])
+    file.flush()
 
 
 def _write(file: IO[bytes], part: NDArray[Any]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from models.manifest import MAX_NUMBER
 from training.arrays import Values
 from training.datasets.packed import first_bytes, line_blocks, unreadable
 from training.errors import DatasetError
@@ -37,6 +38,7 @@ LONGEST_ROW, TEXT_BYTES = 1 << 20, 64 << 20  # bytes of text: of a row, and of r
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, since 1970
 DAY_OF = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 FOOTER_BYTES, FOOTER_ENTRIES = 64 << 20, 1 << 20  # that a footer may ask for
+HEADER_BYTES = 1 << 16  # that a file without rows has at most
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # Two published files write the dash of "Web Attack – XSS" as Windows does, the rest is ASCII.
@@ -65,7 +67,8 @@ class TextTable:
     def numbers(self, names: Sequence[str], infinite: frozenset[str] = frozenset()) -> Values:
         """Columns as float64, (n, len(names)); those in infinite may hold NaN and Infinity.
 
-        Raises DatasetError with line and column of the first other cell, column by column.
+        Raises DatasetError with line and column of the first other cell, column by column, and of one that is larger
+        than any number of traffic.
         """
         import polars as pl
 
@@ -81,6 +84,11 @@ class TextTable:
                 bad = column.is_null() | (False if name in infinite else ~column.is_finite().fill_null(False))
                 row = int(bad.arg_max() or 0)
                 raise self.error(f"{shown(self.text(name)[row])} is not a finite number, expected one", row, name)
+            large = np.isfinite(values[:, i]) & (np.abs(values[:, i]) > MAX_NUMBER)
+            if large.any():
+                row = int(np.argmax(large))
+                expected = f"expected one within {MAX_NUMBER:g}"
+                raise self.error(f"{shown(self.text(name)[row])} is no number of traffic, {expected}", row, name)
         return values
 
     def error(self, problem: str, row: int, name: str, detail: tuple[str, ...] = ()) -> DatasetError:
@@ -125,10 +133,13 @@ def _with_constants(table: TextTable, constants: Mapping[str, str]) -> TextTable
     return replace(table, names=(*table.names, *lacking), frame=table.frame.with_columns(added))
 
 
-def has_no_rows(path: Path) -> bool:
-    """Whether a file is Parquet, whole, and has no row, as programs write for a part that nothing fell into."""
+def has_no_rows(path: Path, headless: Headless | None = None) -> bool:
+    """Whether a file is whole and has no row, as programs write for a part that nothing fell into.
+
+    Such a part is Parquet, or a CSV with a header at most. headless: as of text_tables.
+    """
     if first_bytes(path, 4) != PARQUET_MAGIC:
-        return False
+        return not path.name.endswith(".parquet") and _is_bare_header(path, headless)
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -136,6 +147,20 @@ def has_no_rows(path: Path) -> bool:
         return bool(parquet.read_metadata(path).num_rows == 0)
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError):  # which its reader tells
         return False
+
+
+def _is_bare_header(path: Path, headless: Headless | None) -> bool:
+    """Whether a CSV has no line but a header of several columns, or no byte at all."""
+    try:
+        if path.stat().st_size > HEADER_BYTES:
+            return False
+        content = b"".join(islice(line_blocks(path), 2)).removeprefix(BYTE_ORDER_MARK)
+        head, _, body = content.partition(b"\n")
+        names = tuple(name.strip() for name in head.decode().split(","))
+        named = len(names) > 1 and (headless is None or headless(names) is None)
+    except (DatasetError, OSError, UnicodeDecodeError):  # which its reader tells
+        return False
+    return not content or (named and not body.strip())
 
 
 def _csv_tables(path: Path, repairs: Repairs, headless: Headless | None) -> Iterator[TextTable]:
@@ -259,7 +284,8 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
                 raise DatasetError(path, f"says that it has {file.metadata.num_rows:,} rows in {size:,} bytes")
             stored = file.schema_arrow.names
             # A name that comes twice is numbered the second time.
-            names = tuple(name[:-2] if name.endswith(".1") and name[:-2] in stored else name.strip() for name in stored)
+            plain = (name[:-2] if name.endswith(".1") and name[:-2] in stored else name for name in stored)
+            names = tuple(name.strip() for name in plain)
             for batch in file.iter_batches(at_once):
                 typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(batch.columns)])
                 frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")

@@ -26,7 +26,9 @@ EXAMPLES: dict[str, str] = {
     "v4": "2017-07-03 11:57:41.826651 or 03/07/2017 11:57:41 AM (UTC)",
     "python": "2017-07-03 11:57:41",
 }
-LATEST_US = (2**63 - 1) // 1000  # what 64 bits of ns hold
+LONGEST_US = 100 * 365 * 86_400_000_000  # of a flow
+# What 64 bits of ns hold, with room for the longest flow that begins then and a day in which it is reported.
+LATEST_US = (2**63 - 1) // 1000 - LONGEST_US - 86_400_000_000
 HOUR_NS = 3_600_000_000_000
 # The traffic was recorded in working hours, 8 to 18: hours 8 to 12 are what they say, 1 to 5 are past noon.
 AFTERNOON = (1, 2, 3, 4, 5)
@@ -76,7 +78,7 @@ def _in_ns(start_us: Int64s, table: TextTable, name: str) -> Int64s:
     outside = (start_us < 0) | (start_us > LATEST_US)
     if outside.any():
         row = int(np.argmax(outside))
-        raise table.error(f"{shown(table.text(name)[row])} is not between 1970 and 2262", row, name)
+        raise table.error(f"{shown(table.text(name)[row])} is not between 1970 and 2162", row, name)
     return start_us.astype(np.int64) * 1000
 
 

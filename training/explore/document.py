@@ -36,7 +36,7 @@ def document_of(found: Exploration) -> dict[str, Any]:
             "contradictory": found.repeats.contradictory,
             "of_families": [asdict(pair) for pair in found.repeats.of_families],
             "leaking": found.repeats.leaking,
-            "of_parts": [asdict(pair) for pair in found.repeats.of_parts],
+            "of_parts": None if found.repeats.of_parts is None else [asdict(pair) for pair in found.repeats.of_parts],
         },
         "repairs": table.repairs,
         **recorded(table.label_map),

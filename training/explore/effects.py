@@ -35,7 +35,7 @@ class Difference:
 
 def amounts_differ(first: Values, second: Values, alternative: Alternative = "two-sided") -> list[Difference]:
     """Compare (m, c) with (n, c) values, column by column; "greater": the first are. Without rows: nothing is known."""
-    if not len(first) or not len(second):
+    if not len(first) or not len(second) or not first.shape[1]:
         return [Difference(0.0, NEGLIGIBLE, 1.0)] * first.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):  # a column of one value has no variance
         found = mannwhitneyu(first, second, alternative=alternative, method="asymptotic", axis=0)

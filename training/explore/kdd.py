@@ -5,6 +5,7 @@ services and hosts, guessing fails to log in.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from flows.kdd.columns import KDD_COLUMNS, SYMBOLS, UNKNOWN, KddColumn
 from training.datasets.kdd import KddTable, read_kdd_file, refuse_all_dropped
+from training.datasets.kdd_header import first_row
 from training.datasets.names import file_name
 from training.datasets.rows import stacked
 from training.datasets.text import has_no_rows
@@ -68,7 +70,7 @@ def read_table(
     Raises DatasetError and LabelMapError as read_kdd does.
     """
     relabelling = Relabelling(labels, KDD_VOCABULARY)
-    empty = [file for file in files if len(files) > 1 and has_no_rows(file)]
+    empty = [file for file in files if len(files) > 1 and has_no_rows(file, partial(first_row, file))]
     for file in empty:
         report(f"skipped {file}: has no rows")
     if len(empty) == len(files):

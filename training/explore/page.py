@@ -11,7 +11,7 @@ from training.explore.findings import findings, instant
 from training.explore.hypotheses import ALPHA, FEW
 from training.explore.hypotheses_section import hypotheses_section
 from training.explore.relation_charts import correlation_chart, effect_chart, scatter_chart
-from training.explore.repeats import Common
+from training.explore.repeats import MOST_PLACES, Common
 from training.explore.sample import ROWS_FOR_CORRELATION, ROWS_PER_FAMILY, SEED
 from training.page.content import Block, Bullets, Charts, Heading, Page, PageTable, Paragraph, Section
 from training.page.numbers import count, counted, effect, listed, p_value, quantity, share
@@ -95,7 +95,8 @@ def _differences(found: Exploration) -> tuple[Section, ...]:
         return (Section("Families against normal traffic", (Paragraph(why, "note"),)),)
     names = tuple(name for name in separating(found) if any(c.column == name for c in found.comparisons))
     tables = tuple(_family_table(found, family) for family in found.table.attacks())
-    blocks: tuple[Block, ...] = (Paragraph(_meaning(found), "note"), Charts((effect_chart(found, names),)), *tables)
+    drawn = (Charts((effect_chart(found, names),)),) if names else ()
+    blocks: tuple[Block, ...] = (Paragraph(_meaning(found), "note"), *drawn, *tables)
     return (Section("Families against normal traffic", blocks),)
 
 
@@ -260,7 +261,9 @@ def _rows(found: Exploration) -> Section:
     return Section("Repeated, missing and repaired", tuple(blocks))
 
 
-def _shared_rows(places: str, pairs: tuple[Common, ...]) -> list[Block]:
+def _shared_rows(places: str, pairs: tuple[Common, ...] | None) -> list[Block]:
+    if pairs is None:
+        return [Paragraph(f"{places} are too many to be looked at in pairs (over {count(MOST_PLACES)}).", "note")]
     if not pairs:
         return []
     headings = (

@@ -15,6 +15,8 @@ from training.explore.table import Coded, Codes, LabelledTable, blocks
 
 Hashes = NDArray[np.uint64]
 
+MOST_PLACES = 1_000  # that are looked at in pairs
+
 # Multipliers of SplitMix64 (Steele, Lea, Flood 2014).
 STEP, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -39,7 +41,8 @@ class Repeats:
     contradictory: int  # rows whose like has another family
     of_families: tuple[Common, ...]  # which families
     leaking: int  # rows whose like (family included) stands in another part
-    of_parts: tuple[Common, ...]  # parts that have rows in common, whatever their families, most first
+    # Parts that have rows in common, whatever their families, most first; None where there are too many for pairs
+    of_parts: tuple[Common, ...] | None
 
 
 def repeats(table: LabelledTable) -> Repeats:
@@ -58,7 +61,7 @@ def repeats(table: LabelledTable) -> Repeats:
         contradictory=int(_in_several(kind, len(kinds), table.family.codes).sum()),
         of_families=_common(kind, len(kinds), table.family),
         leaking=int(_in_several(group, len(groups), table.part.codes).sum()),
-        of_parts=_common(kind, len(kinds), table.part),
+        of_parts=None if len(table.part.names) > MOST_PLACES else _common(kind, len(kinds), table.part),
     )
 
 

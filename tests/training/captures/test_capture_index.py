@@ -37,6 +37,13 @@ def test_an_index_tells_of_each_capture_what_it_is(directory: Path) -> None:
     assert index.networks == ("one", "two")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(directory: Path) -> None:
+    path = write_index(directory, [GOOD])
+    before = read_index(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_index(path) == before
+
+
 def test_a_directory_stands_for_its_index(directory: Path) -> None:
     path = write_index(directory, [GOOD])
     assert read_index(directory) == read_index(path)

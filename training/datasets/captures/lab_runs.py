@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from training.datasets.captures.index import LabelledCapture
+from training.datasets.names import file_name
 from training.datasets.packed import opened, unpacked_sha256
 from training.errors import DatasetError, reason_of
 
@@ -41,7 +42,7 @@ def _run(directory: Path, group: str) -> LabelledCapture:
         if not os.path.isfile(directory / name):
             raise DatasetError(directory, f"has no {name}; expected {EXPECTED}")
     return LabelledCapture(
-        name=f"{directory.name}/{ROUTER}",
+        name=f"{file_name(directory)}/{ROUTER}",
         path=directory / ROUTER,
         kind="labelled",
         network=_site(directory),
@@ -56,7 +57,7 @@ def _run(directory: Path, group: str) -> LabelledCapture:
 def _site(directory: Path) -> str:
     path = directory / RECORD
     if not os.path.exists(path):
-        return directory.name
+        return file_name(directory)
     try:
         with opened(path) as stream:
             record = json.loads(stream.read(MOST_RECORD))

@@ -209,17 +209,20 @@ def _by_truth(number: int, path: Path, identity: Identity) -> tuple[Strings, Str
     found = matched(identity, truths)
     of_truth = [(truth.scenario, truth.technique) for truth in truths]
     attacks = sorted({told for truth, told in zip(truths, of_truth, strict=True) if _is_attack(truth.technique)})
+    number_of = {told: place for place, told in enumerate(attacks)}
     names = [technique if technique != TRUTH_BENIGN else BENIGN for _, technique in of_truth]
     families = [_family(technique) for _, technique in of_truth]
-    numbers = [attacks.index(told) if told in attacks else NO_EPISODE for told in of_truth]
+    numbers = [number_of.get(told, NO_EPISODE) for told in of_truth]
+    begins: dict[int, int] = {}
+    for truth, place in zip(truths, numbers, strict=True):
+        begins[place] = min(begins.get(place, truth.start_ns), truth.start_ns)
     # One more entry at the end is of flows that no truth tells of: they are found at -1.
     episode = np.array([*numbers, NO_EPISODE], dtype=np.int64)[found]
     episodes = []
     for place, (scenario, technique) in enumerate(attacks):
-        start_ns = min(truth.start_ns for truth, own in zip(truths, numbers, strict=True) if own == place)
         family = technique_family(technique)
         flows = int((episode == place).sum())
-        episodes.append(TruthEpisode(number, scenario, family, family, right_names(technique), start_ns, flows))
+        episodes.append(TruthEpisode(number, scenario, family, family, right_names(technique), begins[place], flows))
     return np.array([*names, UNKNOWN])[found], np.array([*families, UNLABELLED])[found], episode, tuple(episodes)
 
 
