@@ -1,8 +1,12 @@
 """Finished fits of a run, kept in a directory until it is over, so that an interrupted one goes on where it was."""
 
+import errno
 import hashlib
+import os
 import shutil
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,19 @@ from training.reporting import Report
 from training.versions import versions
 
 UNFINISHED = ".unfinished"  # behind the name of a bundle or a page: the directory of what its run keeps
+
+
+def own_directory(directory: Path) -> None:
+    """Make the directory that a run keeps its fits in, where it is not there.
+
+    Raises OSError for one that others may write to: what they lay there would be taken over.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
+        raise OSError(errno.EPERM, f"{directory} is no directory of this user's own", str(directory))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from models.detector import Detector, FlowSteps, Vector
 from models.fusion import Hybrid, Judgement
 from models.votes import fisher, voted
 from training import memory
-from training.arrays import Mask, Values
-from training.datasets.table import FlowTable
+from training.arrays import Mask, Strings, Values
+from training.datasets.table import UNLABELLED, FlowTable
 from training.datasets.texts import texts_in
 from training.labels import BENIGN
 from training.sequences import FlowReports, rehomed
@@ -57,6 +57,12 @@ class Figure:
 
 
 Figures = tuple[Figure, ...]
+
+
+def are_attacks(family: Strings) -> Mask:
+    """Which flows are labelled as an attack, (n,): of one without a label nobody knows."""
+    attack: Mask = (family != BENIGN) & (family != UNLABELLED)
+    return attack
 
 
 def steps_of(table: FlowTable, host: NDArray[np.int64], told: FlowReports, columns: Sequence[str] = NAMES) -> FlowSteps:
@@ -112,7 +118,7 @@ def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
     from sklearn.metrics import roc_auc_score
 
     told = day.reports()
-    attack = day.family != BENIGN
+    attack, labelled = are_attacks(day.family), day.family != UNLABELLED
     areas = []
     hosts = (day.host, _rehomed(day, STOPPING_HOSTS, STOPPING_SEED)) if day.has_hosts else (day.host,)
     for host in hosts:
@@ -120,7 +126,7 @@ def ranked_above_normal(detector: Detector, day: FlowTable) -> float:
         score = np.full(len(day), -np.inf)
         for chosen, steps in chunked_steps(day, host, told):
             np.maximum.at(score, told.row[chosen], detector.score(steps))
-        areas.append(roc_auc_score(attack, score, max_fpr=0.01))
+        areas.append(roc_auc_score(attack[labelled], score[labelled], max_fpr=0.01))
         detector.forget()
     return float(np.mean(areas))
 
@@ -245,7 +251,8 @@ def _figure(
     normal = family == BENIGN
     false = int(alarms[0][normal][~half].sum() + alarms[1][normal][half].sum())
     mean_alarm = (alarms[0].astype(np.float64) + alarms[1]) / 2
-    attacks = {str(name): family == name for name in texts_in(family[~normal])}
+    attack = are_attacks(family)
+    attacks = {str(name): family == name for name in texts_in(family[attack])}
     return Figure(
         split=split,
         detector=detector,
@@ -255,7 +262,7 @@ def _figure(
         seed=seed,
         false_positive_rate=false / int(normal.sum()),
         normal_flows=int(normal.sum()),
-        recall=float(mean_alarm[~normal].mean()) if attacks else None,
+        recall=float(mean_alarm[attack].mean()) if attacks else None,
         families={name: (float(mean_alarm[rows].mean()), int(rows.sum())) for name, rows in attacks.items()},
     )
 

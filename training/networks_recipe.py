@@ -10,6 +10,8 @@ from flows.columns import usable_by_models
 from flows.context.columns import CONTEXT_NAMES
 from training.labels import BENIGN, TECHNIQUES
 from training.recipe_sections import (
+    LEAST_VOICE,
+    LOUDEST_VOICE,
     Count,
     Digest,
     Disturbances,
@@ -19,13 +21,14 @@ from training.recipe_sections import (
     LstmSize,
     Name,
     Power,
-    Rate,
+    Rates,
     RecipeSection,
     Seed,
     Share,
+    Trees,
 )
 
-Weight = Annotated[float, Field(ge=0.0)]
+Weight = Annotated[float, Field(ge=0.0, le=LOUDEST_VOICE)]
 Whole = Literal["leave_out", "attack"] | tuple[str, ...]
 Reports = Literal["first", "last", "all"]
 
@@ -88,7 +91,10 @@ class Balance(RecipeSection):
 
 
 class Calibrate(RecipeSection):
-    """Which normal flows, unseen by the fit that scores them, give the calibration, and what each weighs in it."""
+    """Which normal flows, unseen by the fit that scores them, give the calibration, and what each weighs in it.
+
+    Where fits are crossed, a network weighs so among those of its group, and a group as many as its normal flows.
+    """
 
     networks: Power
     least: Count
@@ -112,7 +118,7 @@ class NetworkLstm(LstmSize):
 class NetworkForest(RecipeSection):
     """Size of the random forest."""
 
-    trees: Count
+    trees: Trees
     leaves: Annotated[int, Field(ge=2)]  # of a tree
     depth: Count | None = None
     columns: Count  # that each split chooses among
@@ -131,6 +137,8 @@ class NetworkVote(RecipeSection):
     def _somebody(self) -> "NetworkVote":
         if self.lstm == self.random_forest == 0:
             raise ValueError("both weights are 0; expected a detector in the known lane")
+        if any(0 < weight < LEAST_VOICE for weight in (self.lstm, self.random_forest)):
+            raise ValueError(f"found a weight below {LEAST_VOICE:g}; expected 0 or more than that")
         return self
 
 
@@ -153,7 +161,7 @@ class FoldRecipe(RecipeSection):
     groups: Count | None = None  # networks are dealt into so many groups, each left out as one; None: each by itself
     families: bool = True  # leave out families as well
     epochs: Count | None = None  # of the LSTM; None: as many as in the fit that is shipped
-    trees: Count | None = None  # of the random forest
+    trees: Trees | None = None  # of the random forest
     network_steps: Count | None = None  # of the LSTM
     calibrate: Annotated[int, Field(ge=2)] | None = None  # calibrate.folds; None: as many as there
 
@@ -187,7 +195,7 @@ class NetworksRecipe(RecipeSection):
     iforest: NetworkIsolationForest
     baselines: bool  # plain models beside it, for the tables of flowvigil evaluate
     folds: FoldRecipe = FoldRecipe()
-    rates: tuple[Rate, ...] = Field(min_length=1)
+    rates: Rates
 
     @field_validator("captures")
     @classmethod

@@ -18,12 +18,13 @@ from training.recipe_sections import (
     IsolationForestRecipe,
     LstmSize,
     Name,
-    Positive,
     Power,
-    Rate,
+    Rates,
     RecipeSection,
     Seed,
     Share,
+    Trees,
+    Voice,
 )
 from training.yaml_model import read_model
 
@@ -68,8 +69,8 @@ class LstmRecipe(LstmSize):
 class Vote(RecipeSection):
     """Weights in the known lane."""
 
-    lstm: Positive
-    random_forest: Positive
+    lstm: Voice
+    random_forest: Voice
 
 
 class Measure(RecipeSection):
@@ -81,7 +82,7 @@ class Measure(RecipeSection):
 class KddForest(RecipeSection):
     """Size of the random forest on connection records, and the families it learns."""
 
-    trees: Count
+    trees: Trees
     leaves: Annotated[int, Field(ge=2)]
     balance: Power  # a family's weight falls with its count to this power
     smallest_family: Count
@@ -105,7 +106,7 @@ class KddRecipe(RecipeSection):
     random_forest: KddForest
     iforest: IsolationForestRecipe
     calibrate: CrossFit
-    rates: tuple[Rate, ...] = Field(min_length=1)
+    rates: Rates
 
 
 class Recipe(RecipeSection):
@@ -125,7 +126,7 @@ class Recipe(RecipeSection):
     vote: Vote
     iforest: IsolationForestRecipe
     measure: Measure
-    rates: tuple[Rate, ...] = Field(min_length=1)
+    rates: Rates
 
     @model_validator(mode="after")
     def _one_split(self) -> "Recipe":

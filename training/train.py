@@ -4,6 +4,7 @@ Fits that an interrupted run has finished are taken over by the next one. It pri
 `report`.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from flows.columns import INDEX, usable_by_models
 from models.baselines import save_baselines
 from models.bundle import save_bundle
+from models.calibration import MIN_SCORES
 from models.fusion import Hybrid
 from training.datasets.collection import read_dataset
 from training.datasets.sources import CaptureTools, Places
@@ -21,10 +23,10 @@ from training.datasets.texts import counted_texts, texts_in
 from training.errors import DatasetError
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
-from training.kept_fits import UNFINISHED, KeptFits
+from training.kept_fits import UNFINISHED, KeptFits, own_directory
 from training.label_map import LabelMap, recorded
 from training.labels import BENIGN
-from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, measured, over_seeds
+from training.measure import FITTED, LATER, UNSEEN, Figure, Figures, are_attacks, measured, over_seeds
 from training.networks_recipe import NetworksRecipe
 from training.putting import Put
 from training.recipe import Days, KddRecipe, RandomSplit, Recipe, read_recipe
@@ -63,7 +65,8 @@ def train(
     """
     recipe, text = read_recipe(recipe_file)
     put = put or (lambda write: write(output))
-    unfinished = output.with_name(output.name + UNFINISHED)
+    named = Path(os.path.abspath(output))  # of `.` and `..`, too
+    unfinished = named.with_name(named.name + UNFINISHED)
     if isinstance(recipe, NetworksRecipe):
         if captures is None:
             raise ValueError("a recipe for captures needs a meter")
@@ -74,6 +77,7 @@ def train(
         train_kdd(recipe, text, data, put, report, labels)
         return ()
     table = _read(recipe, data / recipe.dataset.file, report, labels)
+    own_directory(unfinished)
     fits = _Fits(recipe, KeptFits(unfinished, text, _dataset_key(table), report), report)
     if recipe.random is not None:
         split, figures, shipped = _by_chance(recipe, recipe.random, table, fits)
@@ -117,7 +121,7 @@ def _splits(table: FlowTable, days: Days) -> tuple[Split, Split, Split]:
     """Without the attacks of the day to calibrate on, with the first half of each family, and with all of them."""
     train = np.isin(table.day, [day.isoformat() for day in days.train])
     last = table.day == days.calibrate.isoformat()
-    attack = last & (table.family != BENIGN)
+    attack = last & are_attacks(table.family)
     early = np.zeros(len(table), dtype=np.bool_)
     for family in texts_in(table.family[attack]):
         rows = np.flatnonzero(attack & (table.family == family))
@@ -161,8 +165,12 @@ def _read(recipe: Recipe, path: Path, report: Report, labels: LabelMap | None) -
     days = () if recipe.days is None else (recipe.days.train, (recipe.days.calibrate,))
     for part, chosen in zip(("train", "calibrate"), days, strict=False):
         names = [day.isoformat() for day in chosen]
-        if not (np.isin(table.day, names) & (table.family == BENIGN)).any():
+        found = int((np.isin(table.day, names) & (table.family == BENIGN)).sum())
+        if not found:
             raise DatasetError(path, f"has no normal traffic on {', '.join(names)}, the recipe's days.{part}")
+        if part == "calibrate" and found < 2 * MIN_SCORES:  # thresholds come from one half, rates from the other
+            problem = f"has {found:,} normal flows on {', '.join(names)}, the recipe's days.calibrate"
+            raise DatasetError(path, f"{problem}; expected {2 * MIN_SCORES} or more")
     return table
 
 

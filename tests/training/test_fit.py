@@ -77,7 +77,7 @@ def alternating(hosts: int, length: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return values.reshape(-1, 3), target.ravel(), owner.reshape(-1, 2), start.ravel().astype(np.int64)
 
 
-def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[float]]:
+def fitted(seed: int, epochs: int = 30, classes: int = 2) -> tuple[LstmWeights, Scaling, list[float]]:
     values, target, host, start = alternating(hosts=64, length=24)
     scaling = fit_scaling(values, {"a": 0, "b": 1, "c": 2})
     order = np.argsort(start, kind="stable")
@@ -87,6 +87,7 @@ def fitted(seed: int, epochs: int = 30) -> tuple[LstmWeights, Scaling, list[floa
         x=scaling.transform(values),
         moved=values != 0,
         target=target,
+        classes=classes,
         weight=np.ones(len(target), dtype=np.float32),
         source=sequences(host, start, told),
         lanes=Lanes(lanes=16, steps=8, state_drop=0.0, gap_unknown=0.0, gap_decades=0.0, reset_s=600.0),
@@ -122,6 +123,13 @@ def test_what_the_state_teaches_is_learnt_and_scored_alike_by_the_sensors_cell()
     steps = FlowSteps(values[order], host[order], start[order], np.ones(len(order), dtype=np.bool_))
     surprise = -np.log(detector.probabilities(steps)[np.arange(len(order)), target[order]])
     assert surprise.mean() == pytest.approx(losses[-1], abs=0.01)
+
+
+@pytest.mark.train
+def test_a_class_without_a_row_has_its_place_in_the_head() -> None:
+    pytest.importorskip("tensorflow")
+    weights, _, _ = fitted(seed=1, epochs=1, classes=3)
+    assert weights.head.shape == (8, 3)
 
 
 @pytest.mark.train

@@ -200,3 +200,11 @@ def test_the_commonest_symbol_stands_for_what_is_normal(fitted: Hybrid) -> None:
 def test_too_little_to_learn_from_is_told(counts: dict[str, int], words: str) -> None:
     with pytest.raises(DatasetError, match=words):
         fit_kdd(small_recipe(), kdd_table(**counts), 7, quiet)
+
+
+def test_normal_records_of_one_kind_are_one_line() -> None:
+    table = kdd_table()
+    normal = table.label == "normal"
+    table.records[normal] = table.records[np.flatnonzero(normal)[0]]
+    with pytest.raises(DatasetError, match=r"has 900 normal records of few kinds: without a fold of them \d+ are left"):
+        fit_kdd(small_recipe(), table, 7, quiet)

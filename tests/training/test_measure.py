@@ -100,6 +100,15 @@ def test_recall_counts_all_attacks_and_each_family() -> None:
     assert found["hybrid", 0.01, "as is"].recall == pytest.approx(250 / 300)
 
 
+def test_flows_without_a_label_are_no_attacks_that_are_missed() -> None:
+    table = day()
+    judging = hybrid(table)
+    unlabelled = replace(table, family=np.where(table.family == "DoS", "", table.family))
+    found = {f.detector: f for f in measured(judging, unlabelled, 24, (0.01,), True, 1, "x") if f.hosts == "as is"}
+    assert found["first"].recall == 1.0
+    assert found["first"].families == {"PortScan": (1.0, 200)}
+
+
 def test_without_attacks_there_is_a_rate_and_no_recall() -> None:
     figure = figures()["hybrid", 0.01, "24, no attacks"]
     assert figure.recall is None

@@ -2,9 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from models.bundle import MODEL_ID
+from models.fusion import MAX_RATES, WEIGHTS
+from models.lstm import MAX_UNITS
+from models.trees import MAX_TREES
 from sensor.settings.config import Config
 from training.errors import RecipeError
 from training.recipe import read_recipe
+from training.recipe_sections import LEAST_VOICE, LONGEST_NAME, LOUDEST_VOICE, MOST_RATES, MOST_TREES, MOST_UNITS
 
 SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "training" / "cic2017.yaml"
 
@@ -39,6 +44,8 @@ def test_the_shipped_recipe_reads() -> None:
         ("name: cic2017\n", "name: cic2017\nspeed: 3\n", "speed", 'unknown key "speed"'),
         ("  units: 64", "  units: many", "many", "found 'many'"),
         ("  shared: 24", "  shared: 0", "0", "hosts.shared"),
+        ("  units: 64", "  units: 513", "513", "lstm.units: expected 512 or less, found 513"),
+        ("  reset_s: 600", "  reset_s: .inf", ".inf", "hosts.reset_s: expected a number that is not infinite"),
         ("  calibrate: 2017-07-06", "  calibrate: 2017-07-05", "train: [2017", "also a day of train"),
         ("  units: 64\n", "", "chunk: ", "lstm.units: is missing"),
         ("  chunk: ", "  units: 3\n  chunk: ", "units: 3", '"units" a second time in '),
@@ -70,3 +77,10 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no such file"):
         read_recipe(tmp_path / "none.yaml")
+
+
+def test_its_limits_are_those_of_bundles() -> None:
+    assert (MOST_UNITS, MOST_TREES, MOST_RATES) == (MAX_UNITS, MAX_TREES, MAX_RATES)
+    assert (LEAST_VOICE, LOUDEST_VOICE) == WEIGHTS
+    assert MODEL_ID.fullmatch("a" * LONGEST_NAME)
+    assert not MODEL_ID.fullmatch("a" * (LONGEST_NAME + 1))

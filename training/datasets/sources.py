@@ -28,6 +28,7 @@ from training.datasets.packed import unpacked_sha256
 from training.datasets.table import UNLABELLED, FlowTable
 from training.datasets.texts import counted_texts
 from training.errors import DatasetError, RecipeError
+from training.kept_fits import own_directory
 from training.label_map import LabelMap
 from training.labels import BENIGN
 from training.networks_recipe import GeneratorSource, IndexSource, LabSource, NetworksRecipe, Source, TableSource
@@ -107,6 +108,7 @@ def read_sources(
     generator does not have.
     """
     _require_all(recipe, places)
+    own_directory(places.work)
     captures: list[LabelledCapture] = []
     of_source: list[tuple[int, str]] = []  # how many captures each source has, and its digest
     tables: list[tuple[str, FlowTable]] = []

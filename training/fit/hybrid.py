@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.columns import COLUMNS, INDEX, NAMES, feature_contract, usable_by_models
+from models.calibration import MIN_SCORES
 from models.fusion import Hybrid
 from models.lstm import Lstm
 from models.normal import NormalProfile
@@ -28,7 +29,7 @@ from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LearningCurve, LstmSettings, LstmWeights, Stopping, fit_lstm
 from training.fit.scaling import moved_rows, scaled_rows, scaling_of
 from training.labels import BENIGN, TECHNIQUES
-from training.measure import ranked_above_normal
+from training.measure import are_attacks, ranked_above_normal
 from training.recipe import Augment, Recipe
 from training.recipe_sections import Disturbances, Gaps, Hosts, LstmSize
 from training.reporting import Report
@@ -52,6 +53,8 @@ def fit(
 
     `about` of the model holds the training curve.
 
+    Raises DatasetError where there is too little to fit or to calibrate on.
+
     epochs: how many; None stops where the attacks of split.calibrate are found best, or after the recipe's number where
     it has none.
     """
@@ -59,6 +62,8 @@ def fit(
     unfit = sorted(set(columns) & set(split.train.missing))
     if unfit:
         raise DatasetError(split.train.path, f"lacks columns that the recipe uses: {', '.join(unfit)}")
+    _require_normal(split.train, "fit", recipe.iforest.sample)
+    _require_normal(split.calibrate, "calibrate", MIN_SCORES)
     normal = split.train.take(split.train.family == BENIGN)
     lstm, curve = _fit_lstm(recipe, split, columns, seed, report, epochs)
     report(f"forest: {recipe.iforest.trees} trees on {len(normal)} normal flows")
@@ -86,6 +91,13 @@ def fit(
     )
 
 
+def _require_normal(table: FlowTable, purpose: str, least: int) -> None:
+    """Raise DatasetError for too few normal flows, before the LSTM takes its time."""
+    found = int((table.family == BENIGN).sum())
+    if found < least:
+        raise DatasetError(table.path, f"has {found:,} normal flows to {purpose} on; expected {least:,} or more")
+
+
 def _fit_lstm(
     recipe: Recipe, split: Split, columns: dict[str, int], seed: int, report: Report, epochs: int | None
 ) -> tuple[Lstm, LearningCurve]:
@@ -99,7 +111,7 @@ def _fit_lstm(
     def found(weights: LstmWeights) -> float:
         return ranked_above_normal(as_detector(weights, scaling, labels, gap, reset_ns), split.calibrate)
 
-    unseen = epochs is None and bool((split.calibrate.family != BENIGN).any())
+    unseen = epochs is None and bool(are_attacks(split.calibrate.family).any())
     stopping = Stopping(found, recipe.lstm.patience) if unseen else None
     epochs = epochs or recipe.lstm.epochs
     report(f"lstm ({len(columns)} columns, seed {seed}): {len(source)} steps an epoch, {', '.join(labels)}")
@@ -107,6 +119,7 @@ def _fit_lstm(
         x=scaled_rows(scaling, first),
         moved=moved_rows(scaling, first),
         target=target,
+        classes=len(labels),
         weight=weight,
         source=source,
         lanes=lanes_of(recipe.lstm, recipe.gaps, recipe.augment, recipe.hosts),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flows.kdd.columns import SYMBOLS, kdd_columns, kdd_contract
 from models.baselines import Baseline, Baselines, RowScorer
+from models.calibration import MIN_SCORES
 from models.encoding import Encoding, Feature
 from models.forest import IsolationForest, RandomForest
 from models.fusion import Hybrid, Member
@@ -61,8 +62,7 @@ class PreparedRecords:
 
     def redrawn(self, seed: int) -> "PreparedRecords":
         """The same with clusters, folds and fits drawn by another seed."""
-        calibrate = self.recipe.calibrate
-        return replace(self, fold=folds_of(self.x, self.normal, calibrate.clusters, calibrate.folds, seed), seed=seed)
+        return replace(self, fold=_folds(self.recipe, self.table, self.x, self.normal, seed), seed=seed)
 
 
 def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
@@ -70,7 +70,7 @@ def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
     if ANOMALY in table.label:
         raise DatasetError(table.path, "names no attacks, only anomaly: no family can be learnt; expected their names")
     records, normal = records_of(table, content=recipe.content), table.family == BENIGN
-    least = 2 * max(recipe.iforest.sample, recipe.calibrate.clusters)
+    least = max(2 * recipe.iforest.sample, 2 * recipe.calibrate.clusters, MIN_SCORES)
     if int(normal.sum()) < least:
         raise DatasetError(table.path, f"has {int(normal.sum()):,} normal records, the recipe needs {least:,}")
     labels, target = _targets(recipe, table, np.ones(len(table), dtype=np.bool_))
@@ -78,16 +78,27 @@ def prepared(recipe: KddRecipe, table: KddTable, seed: int) -> PreparedRecords:
     features = encoding.encode(records)
     scaling = fit_scaling(features[normal], {name: i for i, name in enumerate(encoding.names)})
     x = scaling.transform(features)
-    fold = folds_of(x, normal, recipe.calibrate.clusters, recipe.calibrate.folds, seed)
+    fold = _folds(recipe, table, x, normal, seed)
     profile = normal_profile(records[normal], content=recipe.content)
     return PreparedRecords(recipe, table, labels, encoding, features, scaling, x, normal, target, fold, profile, seed)
+
+
+def _folds(recipe: KddRecipe, table: KddTable, x: Matrix, normal: Mask, seed: int) -> Folds:
+    """As folds_of. Raises DatasetError where a fit without a fold would have fewer normal records than a tree takes."""
+    fold = folds_of(x, normal, recipe.calibrate.clusters, recipe.calibrate.folds, seed)
+    of_fold = np.bincount(fold[normal])
+    left, sample = int(of_fold.sum() - of_fold.max()), recipe.iforest.sample
+    if left < sample:
+        problem = f"has {int(of_fold.sum()):,} normal records of few kinds: without a fold of them {left:,} are left"
+        raise DatasetError(table.path, f"{problem}, the recipe's trees take {sample:,} each")
+    return fold
 
 
 def fit_kdd(recipe: KddRecipe, table: KddTable, seed: int, report: Report) -> Hybrid:
     """The hybrid, calibrated across clusters of normal records; see training.fit.crossfit.
 
-    Raises DatasetError for a table without normal records, with too few of them for the recipe, or without an attack
-    family of the recipe's smallest size.
+    Raises DatasetError for a table without normal records, with too few of them or of their kinds for the recipe, or
+    without an attack family of the recipe's smallest size.
     """
     known = prepared(recipe, table, seed)
     report(f"forests on {len(table):,} records ({len(known.encoding.names)} features), {', '.join(known.labels)}")

@@ -134,6 +134,7 @@ def fit_lstm(
     x: Float32s,
     moved: NDArray[np.bool_],
     target: Int64s,
+    classes: int,
     weight: Float32s,
     source: Sequences,
     lanes: Lanes,
@@ -148,14 +149,14 @@ def fit_lstm(
 ) -> tuple[LstmWeights, LearningCurve]:
     """Averaged weights after so many epochs, or of the epoch that stopping found best.
 
-    x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. weight: (n,)
-    of each row in the loss, 0 leaves it out of the loss but in its host's sequence. drawn: which sequences an epoch
-    takes; all without.
+    x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. classes: how
+    many there are, of which some may have no row. weight: (n,) of each row in the loss, 0 leaves it out of the loss but
+    in its host's sequence. drawn: which sequences an epoch takes; all without.
     """
     tf = prepare_tensorflow(settings.threads)
     tf.random.set_seed(seed)
     rng = np.random.default_rng(seed)
-    network = _Network(tf, x.shape[1] + 1, int(target.max()) + 1, lanes, settings, rng)
+    network = _Network(tf, x.shape[1] + 1, classes, lanes, settings, rng)
     losses: list[float] = []
     found: list[float] = []
     best = network.averaged()

@@ -104,8 +104,10 @@ def fit_networks(recipe: NetworksRecipe, split: NetworkSplit, report: Report) ->
     fitted = _fitted(known, report)
     unseen = _crossed(known, report) if recipe.calibrate.folds else _of_held_back(known, split, fitted)
     found = len(unseen.novel.scores[0])
-    if found < MIN_SCORES:
-        problem = f"has {found} reports of normal flows to calibrate on; expected {MIN_SCORES} or more"
+    counted = _counted(unseen.novel)
+    if counted < MIN_SCORES:
+        as_many = "" if counted == found else f", which count as {counted:,} by calibrate.networks"
+        problem = f"has {found:,} reports of normal flows to calibrate on{as_many}; expected {MIN_SCORES} or more"
         raise DatasetError(split.train.path, problem)
     report(f"calibration on {found:,} reports of normal flows")
     lane = calibrated(fitted.known, fitted.voices, unseen.known, by_class=recipe.vote.by_class)
@@ -173,6 +175,14 @@ def _crossed(known: PreparedFlows, report: Report) -> _Unseen:
     return _Unseen(together([part.known for part in parts]), together([part.novel for part in parts]))
 
 
+def _counted(normal: NormalScores) -> int:
+    """As how many alike the scores count by their weights: Kish's effective sample size."""
+    counts = normal.counts
+    if counts is None or not len(counts):
+        return len(normal.scores[0])
+    return int(round(counts.sum() ** 2 / (counts**2).sum(), 6))
+
+
 def _scored(known: PreparedFlows, fitted: _Fitted, unseen: FlowTable, network: Strings) -> _Unseen:
     unseen, counts = filled_table(known, unseen), _normal_counts(known.recipe, unseen, network)
     return _Unseen(
@@ -205,7 +215,10 @@ def prepared(recipe: NetworksRecipe, split: NetworkSplit) -> PreparedFlows:
     if not context:
         return known
     rows = _drawn(np.flatnonzero(target == 0), weight, recipe.iforest.rows, [recipe.seed, 5])
-    return replace(known, masking=fit_masking(taken(table.values, rows), context))
+    try:
+        return replace(known, masking=fit_masking(taken(table.values, rows), context))
+    except ValueError as error:
+        raise DatasetError(table.path, f"has normal flows of which the context is not known: {error}") from error
 
 
 def filled_table(known: PreparedFlows, table: FlowTable) -> FlowTable:
@@ -314,6 +327,7 @@ def _fit_lstm(known: PreparedFlows, report: Report) -> tuple[Lstm, LearningCurve
         x=scaled_rows(scaling, first),
         moved=moved_rows(scaling, first),
         target=np.maximum(known.target, 0),
+        classes=len(known.labels),
         weight=known.weight.astype(np.float32),
         source=source,
         lanes=lanes_of(recipe.lstm, recipe.gaps, recipe.augment, recipe.hosts),

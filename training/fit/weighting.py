@@ -75,6 +75,8 @@ def flow_weights(network: Strings, target: Int64s, balance: Balance) -> Vector:
 
 def network_weights(network: Strings, power: float, least: int) -> Vector:
     """What each flow counts where all are of one class, (n,) positive with mean 1."""
+    if not len(network):
+        return np.empty(0)
     weight = _tempered(network, np.zeros(len(network), dtype=np.int64), power, least)
     result: Vector = weight / weight.mean()
     return result

@@ -177,6 +177,17 @@ def test_a_network_is_scored_by_fits_without_it_where_they_are_crossed(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+def test_normal_reports_count_by_their_weight(recipe: NetworksRecipe, sources: NetworkSources) -> None:
+    whole = sources.split(holds_back=False)
+    network = np.full(len(whole.train), "long")
+    network[np.flatnonzero(whole.train.family == BENIGN)[:2]] = ["one", "other"]
+    each_alike = recipe.calibrate.model_copy(update={"networks": 1.0, "least": 1, "folds": None})
+    poor = recipe.model_copy(update={"calibrate": each_alike, "vote": recipe.vote.model_copy(update={"lstm": 0.0})})
+    held_back = NetworkSplit(train=whole.train, held_back=whole.train, train_network=network, held_back_network=network)
+    with pytest.raises(DatasetError, match=r"on, which count as \d+ by calibrate\.networks; expected 50 or more"):
+        fit_networks(poor, held_back, quiet)
+
+
 def test_fits_that_are_crossed_need_normal_traffic_of_two_networks(recipe: NetworksRecipe, split: NetworkSplit) -> None:
     crossing = recipe.model_copy(update={"calibrate": recipe.calibrate.model_copy(update={"folds": 2})})
     one = replace(split, train_network=np.full(len(split.train), "one"))

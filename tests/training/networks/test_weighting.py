@@ -47,6 +47,10 @@ def test_a_handful_is_no_network() -> None:
     assert total(network_weights(NETWORK[:1000], 1.0, 100), NETWORK[:1000] == "short") == pytest.approx(0.5)
 
 
+def test_no_flows_have_no_weights() -> None:
+    assert network_weights(NETWORK[:0], 1.0, 1).shape == (0,)
+
+
 def test_families_may_be_learnt_as_others_or_not_at_all() -> None:
     flows = table(normal=50, scans=30, floods=20)
     labels, target = classes_of(flows, {}, 10)
