@@ -32,7 +32,9 @@ def main() -> int:
 
 def compared(shipped: Path, made: Path) -> tuple[bool, list[str]]:
     """Whether all files of two bundles are the same, and a line for each file and difference. Raises OSError."""
-    lines, same = [], True
+    lines, same = [], any(os.path.exists(place / FILES[0]) for place in (shipped, made))
+    if not same:
+        lines.append(f"{FILES[0]}: neither in {shipped} nor in {made}")
     for name in FILES:
         one, other = shipped / name, made / name
         if not os.path.exists(one) and not os.path.exists(other):

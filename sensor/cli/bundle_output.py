@@ -45,7 +45,7 @@ def put_bundle(output: Path, write: Callable[[Path], None], progress: Callable[[
     """
     from sensor.files.replacing import BusyError, NotAtomicError, ReplacedDirectory
 
-    place = ReplacedDirectory(output.absolute())
+    place = ReplacedDirectory(Path(os.path.abspath(output)))  # `..` is no name
     try:
         with _alone(place, progress):
             if not os.path.exists(output):

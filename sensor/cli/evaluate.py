@@ -16,6 +16,7 @@ from sensor.cli.flags import Flags
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.memory_option import MemoryOption, within_memory
 from sensor.cli.options import ConfigOption, SetOption
+from sensor.cli.refusals import refuse_to_replace_inputs
 from sensor.cli.training_data import DATA, LAB, LabOption
 from sensor.errors import ConfigError, InputError, ModelError
 from sensor.process.kernel_cache import use_kernel_cache
@@ -150,6 +151,7 @@ def evaluate(
 
     days = _days(day or [])
     keys = bundle_keys(Flags(config=config, overrides=overrides).settings())
+    refuse_to_replace_inputs(output, (bundle, beside, recipe, labels, dataset and _dataset_path(dataset, data)))
     refuse_unwritable(output)
     if protocol is EvaluationProtocol.NETWORKS and (days or rehome is not None or (labels and recipe is None)):
         raise typer.BadParameter("captures have no --day, --rehome or --labels: their index says what is in them")
@@ -157,7 +159,7 @@ def evaluate(
         if protocol is not EvaluationProtocol.NETWORKS or bundle is not None or beside is not None:
             raise typer.BadParameter("--recipe goes with --protocol networks, without BUNDLE, DATASET and --beside")
         with within_memory(memory):
-            evaluate_recipe(recipe, data or DATA, lab, label_map(labels), seed, output, as_json=as_json)
+            evaluate_recipe(recipe, data or DATA, lab, labels, seed, output, as_json=as_json)
         return
     if bundle is None or dataset is None:
         raise MissingArgumentError("BUNDLE" if bundle is None else "DATASET")
@@ -202,7 +204,7 @@ def evaluate(
         named = bundle, dataset, beside, labels
         rehomed = evaluation.content["rehomed"]
         hosts = None if rehomed is None else rehomed["hosts"]
-        command = command_of(named, protocol.value, days, hosts, evaluation.content["seed"], output)
+        command = command_of(named, protocol.value, days, hosts, evaluation.content["seed"], output, data)
         write_report(document(evaluation, command), output)
     print_figures(evaluation.content, table_of, as_json=as_json)
 

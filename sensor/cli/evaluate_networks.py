@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sensor import log
 from sensor.cli.evaluation_output import command_of, print_figures, write_report
 from sensor.cli.extras import require_packages
-from sensor.cli.labels import stop
+from sensor.cli.labels import label_map, stop
 from sensor.errors import ConfigError, InputError, ModelError, OutputError, reason_of
 from sensor.files.unfinished import scratch_directory
 
 if TYPE_CHECKING:
     from models.signature import PublicKey
-    from training.label_map import LabelMap
 
 
 def evaluate_networks(
@@ -60,7 +59,7 @@ def evaluate_recipe(
     recipe: Path,
     data: Path,
     lab: Path,
-    labels: "LabelMap | None",
+    labels: Path | None,
     seed: int,
     output: Path | None,
     *,
@@ -68,8 +67,8 @@ def evaluate_recipe(
 ) -> None:
     """Judge a recipe for several networks by fits without each network and each family.
 
-    What is finished of an interrupted run is kept beside the page, where one is written. Raises ConfigError,
-    InputError, OutputError.
+    What is finished of an interrupted run is kept beside the page, where one is written, until that is there. Raises
+    ConfigError, InputError, OutputError.
     """
     require_packages(("tensorflow",), "evaluation of a recipe", "train")
     from sensor.cli.made_traffic import capture_tools
@@ -83,12 +82,21 @@ def evaluate_recipe(
     from training.evaluation.report.networks import networks_document
     from training.kept_fits import UNFINISHED
 
+    def write(content: dict[str, Any]) -> None:
+        if output is None:
+            return
+        words = ["--recipe", str(recipe), "--protocol", "networks", "--seed", str(seed)]
+        words += [] if labels is None else ["--labels", str(labels)]
+        words += ["--data", str(data), "--lab", str(lab), "-o", str(output)]
+        write_report(networks_document(content, " ".join(map(quote, ["flowvigil", "evaluate", *words]))), output)
+
     try:
         read, text = networks_recipe(recipe)
         kept = scratch_directory() if output is None else nullcontext(output.with_name(output.name + UNFINISHED))
         with kept as work:
             places = Places(recipe, text, data, work, capture_tools(lab))
-            content = judged(RecipeQuestion(read, places, seed, labels), DefaultSensor(), log.progress)
+            question = RecipeQuestion(read, places, seed, label_map(labels))
+            content = judged(question, DefaultSensor(), log.progress, write)
     except RecipeError as error:
         raise stop(ConfigError, error) from error
     except DatasetError as error:
@@ -97,8 +105,4 @@ def evaluate_recipe(
         raise
     except OSError as error:
         raise OutputError(f"what is metered and fitted cannot be kept: {reason_of(error)}") from error
-    if output is not None:
-        words = ["--recipe", str(recipe), "--protocol", "networks", "--seed", str(seed)]
-        words += ["--data", str(data), "--lab", str(lab), "-o", str(output)]
-        write_report(networks_document(content, " ".join(map(quote, ["flowvigil", "evaluate", *words]))), output)
     print_figures(content, networks_table, as_json=as_json)

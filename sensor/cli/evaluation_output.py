@@ -46,10 +46,12 @@ def command_of(
     hosts: int | None,
     seed: int,
     output: Path,
+    data: Path | None = None,
 ) -> str:
     """The command line that writes the same page, with all defaults.
 
-    named: bundle, dataset, the other bundle, the map of labels. hosts: of the re-homed copy, None without one.
+    named: bundle, dataset, the other bundle, the map of labels. hosts: of the re-homed copy, None without one. data:
+    where files may lie, None for nowhere else.
     """
     bundle, dataset, beside, labels = named
     words = ["flowvigil", "evaluate", str(bundle), str(dataset), "--protocol", protocol]
@@ -62,6 +64,8 @@ def command_of(
         words += ["--beside", str(beside)]
     if labels is not None:
         words += ["--labels", str(labels)]
+    if data is not None:
+        words += ["--data", str(data)]
     words += ["-o", str(output)]
     return " ".join(quote(word) for word in words)
 

@@ -11,6 +11,7 @@ from sensor import log
 from sensor.cli.extras import require_packages
 from sensor.cli.labels import LabelsOption, label_map, stop
 from sensor.cli.memory_option import MemoryOption, within_memory
+from sensor.cli.refusals import refuse_to_replace_inputs
 from sensor.cli.stdout import write_lines
 from sensor.errors import ConfigError, InputError, OutputError, reason_of
 from sensor.files.unfinished import PUBLIC, refuse_unwritable, whole_file
@@ -59,6 +60,7 @@ def explore(
     """
     require_packages(NEEDS, "exploring", "train")
 
+    refuse_to_replace_inputs(output, (dataset, labels))
     try:
         refuse_unwritable(output)
         with within_memory(memory):

@@ -25,15 +25,18 @@ from training.evaluation.deletion import Explain, deletion
 from training.evaluation.importance import importance
 from training.evaluation.outcome import Model
 from training.evaluation.protocols import (
+    TEST_SHARE,
     by_held_out,
     by_leaving_out,
     by_random_split,
+    drawn_part,
     judged,
     normal_parts,
     own_split,
     rehomed_hosts,
     stored_recipe,
 )
+from training.evaluation.question import Question
 from training.recipe import Recipe
 from training.reporting import Report
 from training.sequences import reports
@@ -134,6 +137,9 @@ def test_a_bundle_of_a_random_split_is_judged_by_its_own_held_out_rows() -> None
     assert recipe is not None
     assert own_split(fitted, replace(flows, sha256="1" * 64)) is None
     assert own_split(replace(fitted, about={**about, "recipe": by_days}), flows) is None
+    asked = Question(Path(), Path(), "random", None, 1)
+    assert drawn_part(fitted, flows, asked) == (0.4, recipe.seed)
+    assert drawn_part(replace(fitted, about={**about, "recipe": by_days}), flows, asked) == (TEST_SHARE, 1)
     outcome = by_held_out((fitted, None), recipe, flows, 24, 1, quiet)
     held_out = random_split(flows, 0.4, 0.2, recipe.seed)[2]
     assert identities(outcome.whole.table) == identities(flows.take(held_out))

@@ -41,3 +41,9 @@ def test_what_differs_is_told_with_how_far(made: Path):
     assert f"baselines.json: only in {bundle_path(None)}" in text
     assert "baselines.safetensors: same hash" in text
     assert lines[-1] == "not the same"
+
+
+def test_two_directories_without_a_bundle_are_no_same_bundle(tmp_path: Path):
+    same, lines = compared(tmp_path / "one", tmp_path / "other")
+    assert not same
+    assert lines[-1] == "not the same"

@@ -28,8 +28,8 @@ from training.evaluation.figures import attacks, curves, member_figures, rate_na
 from training.evaluation.flows import flows_outcome
 from training.evaluation.importance import importance
 from training.evaluation.kdd import records_outcome
-from training.evaluation.outcome import Judged, JudgedTable, Outcome
-from training.evaluation.protocols import rehomed_hosts
+from training.evaluation.outcome import Judged, JudgedTable, Model, Outcome
+from training.evaluation.protocols import drawn_part, rehomed_hosts, stored_recipe
 from training.evaluation.question import Question, QuestionError
 from training.label_map import recorded
 from training.labels import BENIGN
@@ -58,6 +58,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
     and ModuleNotFoundError where a fit needs a package that is not there.
     """
     hybrid, baselines = _model(question.bundle, question.keys)
+    other = None if question.beside is None else _other(question, question.beside, hybrid)
     outcome = _outcome(question, hybrid, baselines, report)
     whole = outcome.whole
     left_out, subject = _one_fit(outcome)
@@ -75,7 +76,7 @@ def evaluate(question: Question, report: Report, explain: Explain = top_columns)
         "deletion": _deletion(left_out, subject, explain, outcome.hosts, question.seed, report),
         "unsupervised": _unsupervised(hybrid, whole),
         "novel_choice": None if outcome.novel_choice is None else outcome.novel_choice.as_dict(),
-        "beside": _beside(question, hybrid, report),
+        "beside": None if other is None else _beside(question, hybrid, whole.table, other, report),
     }
     return Evaluation(content, outcome, drawn, moved)
 
@@ -181,13 +182,27 @@ def _unsupervised(hybrid: Hybrid, whole: Judged) -> dict[str, Any] | None:
     return unsupervised(whole.as_is, [member.detector.name for member in hybrid.novel])
 
 
-def _beside(question: Question, hybrid: Hybrid, report: Report) -> dict[str, Any] | None:
-    """What another bundle finds in the same dataset by the same protocol; None where none was named."""
-    if question.beside is None:
-        return None
-    other, baselines = _model(question.beside, question.keys)
+def _other(question: Question, bundle: Path, hybrid: Hybrid) -> Model:
+    """The bundle to stand beside, before hours are spent. Raises BundleError, QuestionError."""
+    other, baselines = _model(bundle, question.keys)
     if (other.contract in FLOWS) != (hybrid.contract in FLOWS):
         raise QuestionError(f"{other.model_id} and {hybrid.model_id} judge different rows; expected one kind")
+    if question.protocol != "time" and hybrid.contract in FLOWS:
+        threads = [stored_recipe(model).lstm.threads for model in (hybrid, other)]
+        if threads[0] != threads[1]:
+            found = f"{hybrid.model_id} and {other.model_id} are fitted by {threads[0]} and by {threads[1]} threads"
+            raise QuestionError(f"{found}, which one process cannot change; expected each without --beside")
+    return other, baselines
+
+
+def _beside(question: Question, hybrid: Hybrid, judged: JudgedTable, model: Model, report: Report) -> dict[str, Any]:
+    """What another bundle finds in the same rows by the same protocol. judged: those rows. Raises QuestionError."""
+    other, baselines = model
+    if question.protocol == "random" and isinstance(judged, FlowTable):
+        drawn = [drawn_part(own, judged, question) for own in (hybrid, other)]
+        if drawn[0] != drawn[1]:
+            found = f"a random split judges {other.model_id} by other flows than {hybrid.model_id}"
+            raise QuestionError(f"{found}, by which one of them was fitted; expected another protocol with --beside")
     report(f"the same by {other.model_id}")
     outcome = _outcome(question, other, baselines, report)
     told = outcome.whole.as_is

@@ -19,6 +19,7 @@ from training.datasets.table import FlowTable
 from training.datasets.texts import texts_in
 from training.errors import DatasetError
 from training.evaluation.outcome import INFLATED, Judged, Model, Outcome, recipe_of
+from training.evaluation.question import Question
 from training.evaluation.scored import ScoredRows, scored
 from training.fit.baselines import fit_baselines
 from training.fit.hybrid import Split, fit
@@ -99,6 +100,16 @@ def own_split(hybrid: Hybrid, table: FlowTable) -> Recipe | None:
     except BundleError:
         return None
     return None if recipe.random is None else recipe
+
+
+def drawn_part(hybrid: Hybrid, table: FlowTable, question: Question) -> tuple[float, int]:
+    """Which flows the protocol random judges a bundle by: their share and the seed of the draw. Raises BundleError.
+
+    table: of the dataset, or a part of it.
+    """
+    own = None if question.days else own_split(hybrid, table)
+    recipe = stored_recipe(hybrid) if own is None else own
+    return _shares(recipe)[0], question.seed if own is None else own.seed
 
 
 def _mapped_by(record: object) -> object:

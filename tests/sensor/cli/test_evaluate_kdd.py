@@ -1,6 +1,7 @@
 """flowvigil train and evaluate with connection records: exit codes, names and progress."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import typer
 from sensor.cli import extras
 from sensor.cli.evaluate import EvaluationProtocol, evaluate
 from sensor.cli.train import train
-from sensor.errors import InputError
+from sensor.errors import InputError, ModelError
 from tests.support.command import flowvigil
 from tests.support.kdd_tables import as_kdd_text, kdd_table, recipe_text
 from training.datasets.packed import sha256_of
@@ -47,7 +48,9 @@ def test_training_on_records_needs_no_tensorflow_and_says_how_to_measure_the_fit
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "tensorflow" else name)
-    train(made / "small.yaml", tmp_path / "bundle", made)
+    (tmp_path / "bundle").mkdir()
+    monkeypatch.chdir(tmp_path / "bundle")
+    train(made / "small.yaml", Path(), made)
     written = capsys.readouterr()
     lines = written.err.splitlines()
     assert written.out == ""
@@ -83,10 +86,20 @@ def test_the_separate_file_is_the_protocol_time_by_another_name(made: Path, caps
 def test_the_page_gives_a_line_without_hosts_that_makes_it_again(made: Path, tmp_path: Path) -> None:
     from html import unescape
 
-    evaluated(made, output=tmp_path / "page.html", beside=made / "bundle")
+    evaluated(made, output=tmp_path / "page.html", beside=made / "bundle", dataset=Path("test.txt"), data=made)
     page = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
-    ending = f"--protocol time --seed 1 --beside {made / 'bundle'} -o {tmp_path / 'page.html'}"
-    assert f"flowvigil evaluate {made / 'bundle'} {made / 'test.txt'} {ending}" in page
+    ending = f"--protocol time --seed 1 --beside {made / 'bundle'} --data {made} -o {tmp_path / 'page.html'}"
+    assert f"flowvigil evaluate {made / 'bundle'} test.txt {ending}" in page
+
+
+def test_another_bundle_that_does_not_load_is_told_before_anything_is_judged(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Path(shutil.copytree(made / "bundle", tmp_path / "broken"))
+    (broken / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"weights\.safetensors has sha256"):
+        evaluated(made, beside=broken)
+    assert "judging" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [{"rehome": 3}, {"day": ["2017-07-03"]}])

@@ -48,6 +48,15 @@ def test_a_page_is_written_and_its_findings_printed(tmp_path: Path) -> None:
     assert result.stderr[-1].startswith(f"page written to {page}")
 
 
+@pytest.mark.parametrize("given", ["flows.csv", "", "*.csv"])
+def test_a_page_takes_the_place_of_no_input(given: str, tmp_path: Path) -> None:
+    flows = dataset(tmp_path)
+    before = flows.read_bytes()
+    with pytest.raises(OutputError, match="found one of the inputs, expected another name for the page"):
+        explore(tmp_path / given, flows)
+    assert flows.read_bytes() == before
+
+
 def test_without_json_stdout_stays_empty_and_the_same_data_gives_the_same_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """A recipe for several networks, judged by fits without each network and without each family in turn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ class RecipeQuestion:
     labels: LabelMap | None = None  # by which labels of its tables are read
 
 
+def _nowhere(content: dict[str, Any]) -> None:
+    """Figures that are written nowhere."""
+    del content
+
+
 def networks_recipe(path: Path) -> tuple[NetworksRecipe, str]:
     """A recipe for captures of several networks, and its text. Raises RecipeError for any other."""
     recipe, text = read_recipe(path)
@@ -36,9 +42,12 @@ def networks_recipe(path: Path) -> tuple[NetworksRecipe, str]:
     return recipe, text
 
 
-def evaluate_recipe(question: RecipeQuestion, sensor: Sensor, report: Report) -> dict[str, Any]:
+def evaluate_recipe(
+    question: RecipeQuestion, sensor: Sensor, report: Report, write: Callable[[dict[str, Any]], None] = _nowhere
+) -> dict[str, Any]:
     """The figures of the recipe's fits, as JSON. Fits that an interrupted run has finished are taken over.
 
+    write: told the figures before what was kept is dropped, so that a page that cannot be written costs no fit.
     Raises RecipeError and DatasetError, as training.datasets.sources.read_sources does and where a fold leaves nothing
     to fit on.
     """
@@ -58,6 +67,7 @@ def evaluate_recipe(question: RecipeQuestion, sensor: Sensor, report: Report) ->
     content = evaluate_folds(sources.captures, fitted, sensor, question.seed, report, folding)
     content["recipe"] = {"name": recipe.name, "sources": list(sources.described)}
     content["notes"] += _notes(recipe, lighter, [name for name, _ in sources.tables])
+    write(content)
     fits.forget()
     return content
 

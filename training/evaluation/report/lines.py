@@ -140,15 +140,18 @@ def histogram(scored: ScoredRows, member: str, name: str) -> Chart:
 
 
 def _cuts(scored: ScoredRows, member: str) -> dict[float, float]:
-    """Where a rate's threshold lies on the member's axis; the hybrid has one only where its lanes keep their shares."""
+    """Where a rate's threshold lies on the member's axis.
+
+    The hybrid has one only where its lanes keep their shares, and have any.
+    """
     if member != HYBRID:
         return {rate: cut for rate, cut in scored.score_cuts[member].items() if cut is not None}
     base = np.array(scored.cuts[scored.default_rate])
     cuts = {}
     for rate in scored.rates:
-        shares = np.array(scored.cuts[rate]) / np.where(base > 0, base, 1.0)
-        if np.ptp(shares[base > 0]) < 1e-9:
-            cuts[rate] = float(-np.log10(shares[base > 0][0]))
+        shares = (np.array(scored.cuts[rate]) / np.where(base > 0, base, 1.0))[base > 0]
+        if len(shares) and shares[0] > 0 and np.ptp(shares) < 1e-9:
+            cuts[rate] = float(-np.log10(shares[0]))
     return cuts
 
 
