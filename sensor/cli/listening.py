@@ -87,7 +87,12 @@ def _listen(listening: _Listening, path: Path, seconds: float, most_packets: int
         if turn.totals.lost_packets and not listening.stopping:
             log.warning(f"{path}: takes no more packets; the rehearsal goes on with those that it has")
             listening.stop()
-        if not listening.stopping and (
-            passed >= seconds or packets >= most_packets or path.stat().st_size >= MOST_BYTES
-        ):
+        if listening.stopping:
+            continue
+        if packets >= most_packets or path.stat().st_size >= MOST_BYTES:
+            log.warning(
+                f"listened for {heard}: no more than {most_packets:,} packets, or {MOST_BYTES:,} bytes, are taken"
+            )
+            listening.stop()
+        elif passed >= seconds:
             listening.stop()
