@@ -85,6 +85,13 @@ def _role_of_connection(identity: Identity, i: int, there: float, back: float, d
 
 
 @inner
+def to_one_host(identity: Identity, i: int) -> bool:
+    """Whether a record goes to one host, and not to the one that it comes from."""
+    same = identity[i, SRC_LOW] == identity[i, DST_LOW] and identity[i, SRC_HIGH] == identity[i, DST_HIGH]
+    return not (same or _to_a_group(identity, i))
+
+
+@inner
 def _to_a_group(identity: Identity, i: int) -> bool:
     """Whether the destination is a multicast group or a broadcast address, or the source has no address yet."""
     if identity[i, IP_VERSION] == 6:

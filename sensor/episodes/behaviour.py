@@ -38,13 +38,13 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, to_one_host
 from kernels.fading import Floats, Int64s, Rows, see, seen, table_rows
 from kernels.hosts import ABSENT, EVICTED, find, mixed
 from kernels.jit import entry, inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, C_KIND, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
-from sensor.episodes.floods import answer, stream
+from sensor.episodes.floods import answer, stream, unasked
 from sensor.episodes.pairs import beat_kind, beats, is_outward, may_beat, outward
 from sensor.episodes.sessions import crowd, questions, session
 from sensor.episodes.tables import (
@@ -163,35 +163,69 @@ def _observe(
         roles[i] = role
         if identity[i, NEW_PACKETS] == 0:
             continue
-        if role != UNJUDGED and hear(identity, values, i, role, voices, tally, hosts.seed):
-            roles[i] = ONE_SIDED
         first = identity[i, REPORT] == 0
         if role == UNJUDGED:
             unjudged[identity[i, PROTOCOL] & 255] += first
-            continue
+            if identity[i, PROTOCOL] != UDP or values[i, _BWD_PACKETS] > 0 or not to_one_host(identity, i):
+                continue
+        if hear(identity, values, i, role, voices, tally, hosts.seed):
+            if role == UNJUDGED:
+                continue
+            roles[i] = ONE_SIDED
         before = found
         target = host_row(identity, i, DST_HIGH, DST_LOW, now, hosts)
         load(target, float(identity[i, NEW_PACKETS]), now, H_LOAD_AT, hosts)
-        if roles[i] == ONE_SIDED:
-            # No client asks from a system port: what comes to one from another was not asked for, whatever is in view.
-            service, port = identity[i, SRC_PORT], identity[i, DST_PORT]
-            if identity[i, PROTOCOL] == UDP and service < SYSTEM_PORTS and port < SYSTEM_PORTS and service != port:
-                found = answer(identity, i, first, target, now, hosts, words, levels, found)
-        elif role == ANSWER:
-            found = answer(identity, i, first, target, now, hosts, words, levels, found)
-        elif role == TALK:
-            found = _talk(
-                identity, values, i, first, target, now, clock, label_kinds[i], hosts, spots, pairs, services,
-                starts, words, levels, found,
-            )  # fmt: skip
-        else:
-            found = _attempt(identity, values, i, first, role, target, now, hosts, spots, pairs, words, levels, found)
+        found = _record(
+            identity, values, i, first, roles[i], target, now, clock, label_kinds[i], hosts, spots, pairs, services,
+            starts, words, levels, found,
+        )  # fmt: skip
         for k in range(before, found):
             words[k, C_CLOCK] = clock[0]
             befores[k] = -1.0
             if words[k, C_KIND] in shapes.LOADED:
                 befores[k] = load_before(target, H_LOAD_AT, hosts)
     return found
+
+
+@inner
+def _record(
+    identity: Identity, values: Values, i: int, first: bool, role: int, target: int, now: float, clock: Int64s,
+    label_kind: int, hosts: Rows, spots: Rows, pairs: Rows, services: Rows, starts: Floats, words: Int64s,
+    levels: Floats, found: int,
+) -> int:  # fmt: skip
+    """A record by its role."""
+    if role == ONE_SIDED:
+        # No client asks from a system port: what comes to one from another was not asked for, whatever is in view.
+        service, port = identity[i, SRC_PORT], identity[i, DST_PORT]
+        if identity[i, PROTOCOL] == UDP and service < SYSTEM_PORTS and port < SYSTEM_PORTS and service != port:
+            found = answer(identity, i, first, target, now, hosts, words, levels, found)
+        return found
+    if role == UNJUDGED:
+        return _aside(identity, values, i, first, now, hosts.seed, pairs, words, levels, found)
+    if role == ANSWER:
+        if identity[i, PROTOCOL] not in (ICMP, ICMP6):
+            found = answer(identity, i, first, target, now, hosts, words, levels, found)
+        return unasked(identity, values, i, now, hosts.seed, pairs, words, levels, found)
+    if role == TALK:
+        return _talk(
+            identity, values, i, first, target, now, clock, label_kind, hosts, spots, pairs, services, starts, words,
+            levels, found,
+        )  # fmt: skip
+    return _attempt(identity, values, i, first, role, target, now, hosts, spots, pairs, words, levels, found)
+
+
+@inner
+def _aside(
+    identity: Identity, values: Values, i: int, first: bool, now: float, seed: NDArray[np.uint64], pairs: Rows,
+    words: Int64s, levels: Floats, found: int,
+) -> int:  # fmt: skip
+    """Datagrams to a port of discovery or traceroute that get no answer: no probe, but a flood may choose any port."""
+    high, low = pair_key(identity, i, seed)
+    pair = pair_row(high, low, now, pairs)
+    pairs.cells[pair, P_WITHOUT_10S] += first
+    level = pairs.cells[pair, P_WITHOUT_10S] / shapes.FLOOD_FROM_FLOWS
+    found = tell(i, shapes.FLOOD_FROM, pair, level, words, levels, found)
+    return stream(identity, values, i, pair, words, levels, found)
 
 
 @inner
@@ -208,7 +242,8 @@ def _attempt(
     sources = seen(target, H_SOURCES_AT, hosts.cells)
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and sources >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
-    if identity[i, PROTOCOL] == UDP and port < SYSTEM_PORTS and port != identity[i, DST_PORT]:
+    answers = port < SYSTEM_PORTS or port in shapes.REFLECTING_PORTS
+    if identity[i, PROTOCOL] == UDP and answers and port != identity[i, DST_PORT]:
         # Whatever port of its target it goes to.
         found = answer(identity, i, False, target, now, hosts, words, levels, found)
     elif many and without:

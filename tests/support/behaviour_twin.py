@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flows import batch as words
 from flows.batch import FlowBatch
 from flows.columns import INDEX
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, to_one_host
 from kernels.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
 from sensor.episodes import shapes
 from sensor.episodes.unopened import act_of
@@ -246,6 +246,7 @@ class Flow:
         identity, values = batch.identity[index].tolist(), batch.values[index].tolist()
         self.index, self.label = index, label
         self.role = act_of(batch.identity, batch.values, index)
+        self.to_one_host = to_one_host(batch.identity, index)
         self.source, self.target = tuple(identity[words.SRC_HIGH :][:2]), tuple(identity[words.DST_HIGH :][:2])
         self.version, self.protocol = identity[words.IP_VERSION], identity[words.PROTOCOL]
         self.source_port, self.port = identity[words.SRC_PORT], identity[words.DST_PORT]
@@ -299,13 +300,19 @@ class Twin:
             self.began_ns = flow.end_ns if self.began_ns is None else self.began_ns
             self.clock_ns = max(self.clock_ns, flow.end_ns)
             now = (self.clock_ns - self.began_ns) / 1e9
-            if flow.news and flow.role != UNJUDGED:
-                self.hosts[flow.target].load.add(now, flow.news)
-            if flow.news and flow.role == ANSWER:
-                self._answer(flow, now, counted=flow.first)
-            elif flow.news and flow.role == TALK:
+            aside = flow.role == UNJUDGED
+            if not flow.news or (aside and (flow.protocol != UDP or flow.back or not flow.to_one_host)):
+                continue
+            self.hosts[flow.target].load.add(now, flow.news)
+            if aside:
+                self._without(flow, now, self._pair(flow, now))
+            elif flow.role == ANSWER:
+                if flow.protocol not in (ICMP, ICMP6):
+                    self._answer(flow, now, counted=flow.first)
+                self._unasked(flow, now)
+            elif flow.role == TALK:
                 self._talk(flow, now)
-            elif flow.news and flow.role != UNJUDGED:
+            else:
                 self._attempt(flow, now)
         return self.claims
 
@@ -316,8 +323,6 @@ class Twin:
 
     def _answer(self, flow: Flow, now: float, *, counted: bool) -> None:
         """What a host gets that it did not ask for."""
-        if flow.protocol in (ICMP, ICMP6):
-            return
         target = self.hosts[flow.target]
         target.answers.add(now, flow.news)
         if counted:
@@ -325,6 +330,13 @@ class Twin:
         answers = target.answers.at(now)
         if reaches(answers, 2 * target.talk.at(now)) and reaches(target.sources.number, shapes.REFLECTORS):
             self._tell(flow, shapes.REFLECTION, flow.target, answers / shapes.REFLECTION_PACKETS)
+
+    def _unasked(self, flow: Flow, now: float) -> None:
+        """One flow of answers."""
+        level = flow.there / max(flow.seconds, 1) / shapes.STREAM_ANSWERS_PER_S
+        if level >= TOLD:
+            self._pair(flow, now)
+        self._tell(flow, shapes.STREAM, flow.pair, level)
 
     def _attempt(self, flow: Flow, now: float) -> None:
         """A flow without data."""
@@ -336,7 +348,8 @@ class Twin:
             target.sources.see(now, *flow.source)
         hits = target.hits.at(now)
         many = reaches(hits, 4 * target.talk.at(now)) and reaches(target.sources.number, shapes.MANY_SOURCES)
-        if flow.protocol == UDP and flow.source_port < 1024 and flow.source_port != flow.port:
+        answers = flow.source_port < 1024 or flow.source_port in shapes.REFLECTING_PORTS
+        if flow.protocol == UDP and answers and flow.source_port != flow.port:
             self._answer(flow, now, counted=False)
         elif many and without:
             self._tell(flow, shapes.FLOOD_AT, flow.target, hits / shapes.FLOOD_AT_FLOWS)
@@ -345,12 +358,16 @@ class Twin:
         pair = self._pair(flow, now)
         fresh, pair.flows = pair.flows == 0 and flow.first, pair.flows + flow.first
         if without:
-            if flow.first:
-                pair.without.add(now)
-            self._tell(flow, shapes.FLOOD_FROM, flow.pair, pair.without.at(now) / shapes.FLOOD_FROM_FLOWS)
-            self._stream(flow)
+            self._without(flow, now, pair)
         again = reaches(pair.without.at(now), shapes.FLOOD_FROM_FLOWS / 2)
         self._probe(flow, now, fresh=fresh, hit=flow.first and without, again=again)
+
+    def _without(self, flow: Flow, now: float, pair: Pair) -> None:
+        """A flood of flows without data, or one flow that is one."""
+        if flow.first:
+            pair.without.add(now)
+        self._tell(flow, shapes.FLOOD_FROM, flow.pair, pair.without.at(now) / shapes.FLOOD_FROM_FLOWS)
+        self._stream(flow)
 
     def _pair(self, flow: Flow, now: float) -> Pair:
         """The pair of a flow, as new as any where it was not seen for a day."""

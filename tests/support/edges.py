@@ -62,9 +62,10 @@ def names(n: int, asked: int, every: float = 0.25) -> list[Flow]:
     return [flow._replace(at=i * every, source_port=1024 + i) for i in range(n)]
 
 
-def one_flow(packets: int, seconds: float, back: int = 0) -> list[Flow]:
+def one_flow(packets: int, seconds: float, back: int = 0, port: int = 9999, **fields: str) -> list[Flow]:
     """One flow of datagrams."""
-    return [Flow(protocol=UDP, port=9999, sent=1000 * packets, answered=0, packets=packets, back=back, lasts=seconds)]
+    flow = Flow(protocol=UDP, port=port, sent=1000 * packets, answered=0, packets=packets, back=back, lasts=seconds)
+    return [flow._replace(**fields)]
 
 
 def visits(n: int, every: float, sources: int = 40, quiet: float = 200, **fields: float) -> list[Flow]:
@@ -145,11 +146,38 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "ninety packets of answers": (answers(45), set()),
     "a hundred and twenty packets of answers": (answers(60), {("T1498.002", A)}),
     "as many of ten hosts": (answers(60, sources=10), set()),
+    "as many of memcached": (
+        [flow._replace(source_port=11211) for flow in answers(60)],
+        {("T1498.002", A)},
+    ),
+    "as many from ports of no service": ([flow._replace(source_port=20_001) for flow in answers(60)], set()),
     "datagrams one way, 700 a second": (one_flow(7000, 10), set()),
     "datagrams one way, 900 a second": (one_flow(9000, 10), {("T1498.001", U)}),
     "datagrams one way, as many as 3000 a second": (one_flow(30_000, 10), {("T1498.001", U)}),
     "datagrams one way, 9000 a second": (one_flow(90_000, 10), {("T1498.001", A)}),
     "datagrams that are answered": (one_flow(9000, 10, back=600), set()),
+    "datagrams one way to a port of discovery, 9000 a second": (one_flow(90_000, 10, port=1900), {("T1498.001", A)}),
+    "datagrams to a port of traceroute, each from a port of its own, 11 a second": (
+        [SYN._replace(protocol=UDP, port=33434, at=i / 11, source_port=1024 + i) for i in range(1000)],
+        {("T1498.001", A)},
+    ),
+    "datagrams to a group, 9000 a second": (one_flow(90_000, 10, port=1900, target="239.1.2.3"), set()),
+    "datagrams of one host from port 53, 7000 a second": (
+        [flow._replace(source_port=53) for flow in one_flow(70_000, 10)],
+        set(),
+    ),
+    "datagrams of one host from port 53, 17,000 a second": (
+        [flow._replace(source_port=53) for flow in one_flow(170_000, 10)],
+        {("T1498.001", A)},
+    ),
+    "errors of ICMP, 7000 a second": (
+        [Flow(protocol=ICMP, icmp_type=3, port=0, source_port=0, sent=0, answered=0, packets=70_000, lasts=10.0)],
+        set(),
+    ),
+    "errors of ICMP, 40,000 a second": (
+        [Flow(protocol=ICMP, icmp_type=3, port=0, source_port=0, sent=0, answered=0, packets=400_000, lasts=10.0)],
+        {("T1498.001", A)},
+    ),
     "echoes, 90 a second, of 56 bytes": (echoes(900, 10, 64), set()),
     "echoes, 110 a second": (echoes(1100, 10), {("T1498.001", U)}),
     "echoes, 220 a second": (echoes(2200, 10), {("T1498.001", A)}),
