@@ -271,7 +271,9 @@ def _observer(file: "FlowsFile") -> "Observer":
     sensor = (file.about or {}).get("sensor")
     if not isinstance(sensor, dict):
         return observer(Config())
-    return Observer(printable(str(sensor.get("name")), 64), printable(str(sensor.get("version")), 24))
+    said = (sensor.get(name) for name in ("name", "version"))
+    name, version = (word if isinstance(word, str) else "unknown" for word in said)
+    return Observer(printable(name, 64), printable(version, 24))
 
 
 def _line(text: str) -> bytes:

@@ -67,4 +67,8 @@ def make_owned_directory(path: Path, owner: Owner | None, mode: int = 0o750) -> 
             with held(parent, to_create=True) as place, suppress(FileExistsError):
                 place.make_directory(0o777)
     with held(path, to_create=True) as place:
-        place.make_directory(mode, *((owner.uid, owner.gid) if owner is not None else ()))
+        try:
+            place.make_directory(mode, *((owner.uid, owner.gid) if owner is not None else ()))
+        except FileExistsError:  # by another run that has begun meanwhile
+            if not os.path.isdir(path):
+                raise

@@ -97,7 +97,7 @@ def refuse_unwritable(path: Path) -> None:
         _remove_leftovers(target, lambda other: _is_unfinished(other, name))
         trial = target.beside(f"{_beginning(name)}{secrets.token_hex(8)}.part")
         os.close(_created_locked(trial, MODE))
-        trial.unlink()
+        trial.unlink(missing_ok=True)  # another run may take it for a leftover meanwhile
 
 
 def create_locked(path: Path, mode: int = MODE) -> int:

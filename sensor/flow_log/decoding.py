@@ -114,9 +114,11 @@ def _checked(batch: FlowBatch) -> FlowBatch:
     for high, low in ((SRC_HIGH, SRC_LOW), (DST_HIGH, DST_LOW)):
         wide = four & ((identity[:, high] != 0) | (identity[:, low] >> 32 != 0))
         _refuse(wide, _NAMES[low], identity[:, low], "an IPv4 address of 32 bits")
-    clock = [identity[:, at].astype(np.float64) + identity[:, by] for at, by in _CLOCKS]
+    clock = [identity[:, at] + identity[:, by] for at, by in _CLOCKS]  # below 0 where that is beyond 64 bits, too
     wrong = (
-        (clock[0] < 0) | (clock[1] > LATEST_NS) | (identity[:, END_NS] < identity[:, START_NS]) & (clock[1] < clock[0])
+        (np.minimum(*clock) < 0)
+        | (clock[1] > LATEST_NS)
+        | (identity[:, END_NS] < identity[:, START_NS]) & (clock[1] < clock[0])
     )
     _refuse(wrong, "start_shift_ns", identity[:, START_SHIFT_NS], "times of a clock that never goes back")
     packets = values[:, INDEX["fwd_packets"]] + values[:, INDEX["bwd_packets"]]

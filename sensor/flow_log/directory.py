@@ -54,7 +54,7 @@ class LogDirectory:
             remove_leftovers(path, _is_unfinished)
             with held(self.unfinished(LogName(0, secrets.token_hex(8), 1)), to_create=True) as trial:
                 os.close(trial.open(REPLACE | os.O_CREAT | os.O_EXCL, MODE))
-                trial.unlink()
+                trial.unlink(missing_ok=True)  # another run may take it for a leftover meanwhile
             self.make_room(0)
         except OSError as error:
             raise _unusable(path, error) from error

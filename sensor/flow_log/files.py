@@ -7,7 +7,7 @@ file that is neither, or damaged, is a FileError of one line.
 import json
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from configs.formats import OtherVersionError
 from sensor.errors import InputError, reason_of
 from sensor.files.magic import describe
-from sensor.flow_log.columns import FORMAT, METADATA, REASON, SCORE, VALUES, JudgedBy, contract, schema
+from sensor.flow_log.columns import FORMAT, METADATA, REASON, SCORE, VALUES, contract, schema
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -133,19 +133,25 @@ class FlowsFile:
         return _rows_of(self.fragment.metadata)
 
     def rows(
-        self, columns: Sequence[str], where: Any = None, at_once: int = ROWS_AT_ONCE
+        self, columns: Sequence[str], where: Any = None, asked: Sequence[str] = (), at_once: int = ROWS_AT_ONCE
     ) -> Iterator["pa.RecordBatch"]:
         """These columns of its rows, in order, few at a time. where: of which rows, a filter of pyarrow's datasets.
 
-        at_once: how many together, at most, of all rows. Raises FileError for damage, when it is met.
+        asked: columns that the filter looks at beside these. at_once: how many rows together, at most, of all. Raises
+        FileError for damage, when it is met.
         """
         with _damage(self.path):
-            for batch in self._all(columns, at_once) if where is None else self._some(columns, where):
+            for batch in self._all(columns, at_once) if where is None else self._some(columns, where, asked):
                 if batch.num_rows:
                     yield batch
 
-    def _all(self, columns: Sequence[str], at_once: int) -> Iterator["pa.RecordBatch"]:
-        """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time."""
+    def _all(
+        self, columns: Sequence[str], at_once: int, groups: Sequence[int] | None = None
+    ) -> Iterator["pa.RecordBatch"]:
+        """Page by page: of a row group that is small as it is stored and large in memory, little is held at a time.
+
+        groups: numbers of the row groups, None for all.
+        """
         from pyarrow import parquet
 
         limits: dict[str, Any] = {
@@ -156,23 +162,22 @@ class FlowsFile:
         }
         texts = [name for name in columns if _is_text(self.fragment.physical_schema.field(name).type)]
         with parquet.ParquetFile(self.path, read_dictionary=texts, **limits) as file:
-            longest = _longest_texts(file, texts)
+            longest = _longest_texts(file, texts, range(file.num_row_groups) if groups is None else groups)
         # A long text that repeats is stored once, and would be as long in each row.
         at_once = max(1, min(at_once, TEXTS_BYTES // max(longest, 1)))
         with parquet.ParquetFile(self.path, **limits) as file:
-            yield from file.iter_batches(at_once, columns=list(columns), use_threads=False)
+            for batch in file.iter_batches(at_once, row_groups=groups, columns=list(columns), use_threads=False):
+                batch.validate(full=True)  # whether texts are UTF-8, and each row's is in the dictionary of them
+                yield batch
 
-    def _some(self, columns: Sequence[str], where: Any) -> Iterator["pa.RecordBatch"]:
-        """Row groups that may have an answer, one at a time."""
-        yield from self.fragment.scanner(
-            schema=self.columns,
-            columns=list(columns),
-            filter=where,
-            batch_size=ROWS_AT_ONCE,
-            batch_readahead=0,
-            fragment_readahead=0,
-            use_threads=False,
-        ).to_batches()
+    def _some(self, columns: Sequence[str], where: Any, asked: Sequence[str]) -> Iterator["pa.RecordBatch"]:
+        """Those of row groups that may have an answer, by what the footer says of them."""
+        import pyarrow as pa
+
+        parts = self.fragment.split_by_row_group(where, self.columns)
+        groups = [group.id for part in parts for group in part.row_groups]
+        for batch in self._all(tuple(dict.fromkeys((*columns, *asked))), ROWS_AT_ONCE, groups) if groups else ():
+            yield from pa.Table.from_batches([batch]).filter(where).select(list(columns)).to_batches()
 
 
 def open_flows(path: Path) -> FlowsFile:
@@ -225,25 +230,6 @@ def _rows_of(metadata: Any) -> int:
     return sum(int(metadata.row_group(number).num_rows) for number in range(metadata.num_row_groups))
 
 
-def judged_by(file: FlowsFile) -> JudgedBy:
-    """Who said what stands in a flow log. Raises FileError where it does not say so."""
-    try:
-        said = dict((file.about or {})["judge"])
-        by = JudgedBy(
-            model=printable(str(said["model"]), 200),
-            sha256=printable(str(said["sha256"]), 64),
-            rate=float(said["rate"]),
-            cuts=(float(said["cuts"][0]), float(said["cuts"][1])),
-            labels=tuple(str(label) for label in said["labels"]),  # as they stand in the rows
-            detectors=file.detectors,
-        )
-    except (TypeError, KeyError, IndexError, ValueError) as error:
-        raise FileError(
-            f"{_shown(file.path)}: found no word of who judged, expected the model and its labels"
-        ) from error
-    return by
-
-
 def _refuse_foreign(path: Path) -> None:
     """Raise FileError for what is no regular file with Parquet's first and last bytes."""
     try:
@@ -278,7 +264,8 @@ def _about(path: Path, metadata: Mapping[bytes, bytes]) -> Mapping[str, Any] | N
     except OtherVersionError as error:
         raise FileError(f"{_shown(path)}: {printable(str(error), 200)}") from None
     if about.get("columns") != contract():
-        meaning = printable(str(about.get("columns")), 16)
+        said = about.get("columns")
+        meaning = printable(said, 16) if isinstance(said, str) else f"of {type(said).__name__}"
         raise FileError(
             f"{_shown(path)}: found a {FORMAT} with values of another meaning ({meaning}), expected {contract()}: "
             f"{FORMAT.instead}"
@@ -341,10 +328,11 @@ def _fits(found: "pa.DataType", expected: "pa.DataType", *, logged: bool) -> boo
 def _is_text(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
 
 
-def _longest_texts(file: Any, texts: Sequence[str]) -> int:
+def _longest_texts(file: Any, texts: Sequence[str], groups: Iterable[int]) -> int:
     """Bytes that these columns' longest texts have together, as far as a row group's dictionaries tell.
 
     file: that gives them as dictionaries, which come whole with the first row of a row group.
@@ -352,7 +340,7 @@ def _longest_texts(file: Any, texts: Sequence[str]) -> int:
     import pyarrow.compute as pc
 
     longest = 0
-    for group in range(file.metadata.num_row_groups if texts else 0):
+    for group in groups if texts else ():
         for batch in islice(file.iter_batches(1, row_groups=[group], columns=list(texts), use_threads=False), 1):
             words = (column.dictionary for column in batch.columns)
             longest = max(longest, sum(pc.max(pc.binary_length(own)).as_py() or 0 for own in words if len(own)))

@@ -35,7 +35,8 @@ from sensor.alerts.query_terms import (
     word,
 )
 from sensor.flow_log.columns import SCORE
-from sensor.flow_log.files import FlowsFile, judged_by
+from sensor.flow_log.files import FlowsFile
+from sensor.flow_log.judge import judged_by
 from sensor.printable import printable
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ READERS: Final[dict[str, Reader]] = {
     "p": number(1), "after": instant(">="), "before": instant("<"),
 }  # fmt: skip
 SAID: Final = frozenset({"verdict", "label", "lane", "judged", "score", "p"})  # of which flow tables know nothing
+# Columns that a filter may look at beside the words, instants and what was said of each flow.
+ASKED: Final = (
+    *("src_address", "dst_address", "fwd_packets", "bwd_packets", "fwd_bytes", "bwd_bytes", "flow_duration"),
+)
 
 
 def flow_terms(query: str) -> list[Term]:

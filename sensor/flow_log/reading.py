@@ -24,10 +24,10 @@ from sensor.flow_log.files import (
     FileError,
     FlowsFile,
     LogName,
-    judged_by,
     log_name,
     open_flows,
 )
+from sensor.flow_log.judge import judged_by
 from sensor.flow_log.parts import is_pattern, named_files
 from sensor.printable import printable
 

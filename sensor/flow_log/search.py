@@ -17,7 +17,7 @@ from sensor.alerts.query_terms import Term
 from sensor.flow_log.columns import INSTANTS, P_VALUES, REASON, SCORE, VALUES, WORDS
 from sensor.flow_log.decoding import logged_records, numbers_of, table_records, texts_of, whole_numbers_of
 from sensor.flow_log.files import FileError, FlowsFile
-from sensor.flow_log.query import filter_of, unanswerable
+from sensor.flow_log.query import ASKED, filter_of, unanswerable
 from sensor.flow_log.reading import FlowLog
 from sensor.printable import printable
 
@@ -126,7 +126,8 @@ class FlowSearch:
     def _of_log(self, file: FlowsFile, replaced: NDArray[np.uint64]) -> Iterator[FoundFlows]:
         scores = tuple(SCORE + name for name in file.detectors)
         said = (*P_VALUES, "verdict", "label", "judged", "clock_step_ns", *scores)
-        for rows in file.rows((*WORDS, *INSTANTS, REASON, *self.values, *said), filter_of(self.terms, file)):
+        wanted = (*WORDS, *INSTANTS, REASON, *self.values, *said)
+        for rows in file.rows(wanted, filter_of(self.terms, file), ASKED):
             kept = rows
             if len(replaced):
                 columns = [whole_numbers_of(rows.column(name), name) for name in (*_NAMING, "report")]
