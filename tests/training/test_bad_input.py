@@ -262,6 +262,19 @@ def test_a_cut_parquet_is_refused(path: Path) -> None:
         assert "is a broken Parquet file" in complaint(path)
 
 
+def test_texts_of_parquet_that_are_no_letters_or_none_of_their_dictionary_are_refused(path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow_table(path)
+    labels = pa.array(["BENIGN", "PortScan", "Bot"] * table.num_rows).slice(0, table.num_rows).dictionary_encode()
+    parquet.write_table(table.drop_columns(["Label"]).append_column("Label", labels), path, compression="none")
+    whole, group = path.read_bytes(), parquet.read_metadata(path).row_group(0)
+    column = group.column(group.num_columns - 1)
+    end = column.dictionary_page_offset + column.total_compressed_size
+    for content in (whole.replace(b"PortScan", b"\xff\xfertScan"), whole[: end - 3] + b"\xff" * 3 + whole[end:]):
+        path.write_bytes(content)
+        assert "is a broken Parquet file" in complaint(path)
+
+
 def test_a_fault_in_a_parquet_file_is_told_with_its_row(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import polars as pl
 

@@ -287,6 +287,7 @@ def _parquet_tables(path: Path, repairs: Repairs) -> Iterator[TextTable]:
             plain = (name[:-2] if name.endswith(".1") and name[:-2] in stored else name for name in stored)
             names = tuple(name.strip() for name in plain)
             for batch in file.iter_batches(at_once):
+                batch.validate(full=True)  # texts that are no UTF-8, or not in their dictionary, end others in a panic
                 typed = pl.DataFrame([pl.Series(str(i), column) for i, column in enumerate(batch.columns)])
                 frame = typed.select(_as_text(name, kind) for name, kind in typed.schema.items()).fill_null("")
                 yield TextTable(path, names, frame, np.arange(row, row + len(frame)), repairs)

@@ -12,6 +12,8 @@ from random import Random
 import pytest
 
 from sensor.errors import OutputError
+from sensor.files.held import Held
+from sensor.files.ownership import make_owned_directory
 from sensor.files.unfinished import PUBLIC, create_locked, kept_in, refuse_unwritable, scratch_directory, whole_file
 from tests.support.killed import kill, killed_after, on_and_on
 
@@ -81,6 +83,20 @@ def test_a_trial_leaves_nothing_and_removes_what_a_killed_one_left(tmp_path: Pat
     (tmp_path / "other").touch()
     refuse_unwritable(tmp_path / "name")
     assert names(tmp_path) == ["other"]
+
+
+def test_a_directory_that_another_run_has_made_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Held.make_directory
+
+    def too_late(self: Held, mode: int, uid: int = -1, gid: int = -1) -> None:
+        made(self, mode)
+        made(self, mode, uid, gid)
+
+    monkeypatch.setattr(Held, "make_directory", too_late)
+    make_owned_directory(tmp_path / "above" / "log", None)
+    assert names(tmp_path / "above") == ["log"]
 
 
 def test_only_what_nobody_writes_and_has_an_unfinished_name_is_removed(tmp_path: Path) -> None:

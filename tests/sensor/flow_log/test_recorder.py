@@ -22,6 +22,7 @@ from sensor.flow_log.reading import FlowLog
 from sensor.flow_log.recorder import FileLimits, FlowRecorder
 from tests.support.flow_files import many_shapes
 from tests.support.flow_logs import BY, judged, logged, moved, part, same, together
+from tests.support.killed import kill, on_and_on
 from tests.support.waiting import wait_until
 
 LARGE = 1 << 40
@@ -248,6 +249,15 @@ def test_a_directory_that_cannot_be_used_is_refused_with_a_line(tmp_path: Path) 
         make_directory(tmp_path / "file")
     make_directory(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o750
+
+
+def test_runs_that_begin_at_once_do_not_take_each_others_trials_for_leftovers(tmp_path: Path) -> None:
+    others = [on_and_on(lambda _: LogDirectory(tmp_path, LARGE)) for _ in range(3)]
+    for _ in range(300):
+        LogDirectory(tmp_path, LARGE)
+    for process, done in others:
+        assert os.read(done, 1), "it has failed"
+        kill(process, done)
 
 
 def test_a_link_with_a_leftovers_name_is_let_be(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_a_truth_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     for text, problem in (
         ("nothing\n", "is no truth of a capture: found columns"),
         (header + "1,2,6\n", "is no truth of a capture"),
+        (header + '1,2,6,"' + ("x" * 60_000 + "\n") * 3, "is no truth of a capture: field larger than field limit"),
         (header + "x,2,6,10.0.0.1,1,10.0.0.2,2,1,s,benign\n", "is no truth of a capture: invalid literal"),
         (header + "1,2,6,10.0.0.1,1,10.0.0.2,2,1,s,T9999\n", 'a.csv:2, column "technique": has the unknown technique'),
     ):

@@ -1,5 +1,6 @@
 """The truth of a labelled capture, flow by flow, as it stands in a file; flows.matching lays it beside the flows."""
 
+import csv
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ def truth_of(path: Path) -> list[FlowTruth]:
         truths = read_truth(text_lines(path))
     except OSError as error:
         raise DatasetError(path, f"cannot be read ({reason_of(error)}); expected the truth of a capture") from error
-    except (ValueError, TypeError) as error:  # a row with too few cells holds None for a number
+    except (ValueError, TypeError, csv.Error) as error:  # a row with too few cells holds None for a number
         raise DatasetError(path, f"is no truth of a capture: {error}") from error
     for number, truth in enumerate(truths):
         if truth.technique in (BENIGN, UNKNOWN):
