@@ -133,6 +133,7 @@ def walk_records(
     header: int,
     unit_ns: int,
     lengths: int,
+    taken: int,
     offset: Int64s,
     caplen: Int64s,
     wirelen: Int64s,
@@ -140,10 +141,10 @@ def walk_records(
 ) -> tuple[int, int, int, int]:
     """Take the whole records of buffer[start:end]: (position, packets taken, why it stopped, bytes wanted).
 
-    buffer: (b,) uint8, writable or not but always the same kind. The last four arrays are filled from 0 on.
+    buffer: (b,) uint8, writable or not but always the same kind. The last four arrays hold `taken` packets already.
     """
     position = start
-    count = 0
+    count = taken
     while count < len(offset):
         frame = position + header
         if frame > end:
@@ -177,42 +178,42 @@ class PcapWalker:
         """
         self._room = PacketRoom()
         self._read_header(header)
+        self._room.left.linktype.fill(self._linktype)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
         """Take the whole records of buffer[start:end], at most MAX_PACKETS. The block has arrays of its own."""
         room = self._room.left
-        position, count, stop, wanted = walk_records(
-            buffer,
-            start,
-            end,
-            self._big,
-            self._header,
-            self._unit_ns,
-            self._lengths,
-            room.offset,
-            room.caplen,
-            room.wirelen,
-            room.ts_ns,
-        )
+        position, count, corrupt = start, 0, None
+        while True:
+            position, count, stop, wanted = walk_records(
+                buffer,
+                position,
+                end,
+                self._big,
+                self._header,
+                self._unit_ns,
+                self._lengths,
+                count,
+                room.offset,
+                room.caplen,
+                room.wirelen,
+                room.ts_ns,
+            )
+            if stop != NEXT_HEADER or end - position < FILE_HEADER:
+                break
+            try:
+                self._read_header(buffer[position : position + FILE_HEADER].tobytes())
+            except ValueError as error:
+                corrupt = str(error)
+                break
+            room.linktype[count:].fill(self._linktype)
+            position += FILE_HEADER
+        if stop == TOO_LONG:
+            corrupt = f"a packet of {wanted} bytes, expected at most {MAX_CAPLEN}"
         block = room.block(buffer, count)
         if self._room.take(count):
             self._room.left.linktype.fill(self._linktype)
-        if stop == NEXT_HEADER and not count:
-            return self._next_capture(block, buffer, position, end)
-        if stop == NEXT_HEADER:  # its packets may be of another link type: a block of their own
-            return Walk(block, position, 0)
-        if stop == TOO_LONG:
-            return Walk(block, position, 0, f"a packet of {wanted} bytes, expected at most {MAX_CAPLEN}")
-        return Walk(block, position, wanted)
-
-    def _next_capture(self, block: PacketBlock, buffer: Bytes, position: int, end: int) -> Walk:
-        if end - position < FILE_HEADER:
-            return Walk(block, position, FILE_HEADER)
-        try:
-            self._read_header(buffer[position : position + FILE_HEADER].tobytes())
-        except ValueError as error:
-            return Walk(block, position, 0, str(error))
-        return Walk(block, position + FILE_HEADER, 0)
+        return Walk(block, position, 0 if corrupt else wanted, corrupt)
 
     def _read_header(self, header: bytes) -> None:
         if header[:4] not in PCAP_MAGICS:
@@ -226,4 +227,3 @@ class PcapWalker:
         self._lengths = CAPTURED_FIRST if minor > 3 else SMALLER_IS_CAPTURED if minor == 3 else ORIGINAL_FIRST
         # The upper 16 bits hold the length of the frame check sequence and reserved bits.
         self._linktype = linktype & 0xFFFF
-        self._room.left.linktype.fill(self._linktype)

@@ -26,6 +26,7 @@ from sensor.sources.captures.objects import ObjectFile, is_object
 
 BUFFER_BYTES: Final = 1 << 20
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
+PIECE_BYTES: Final = 1 << 16  # that are parsed at once at least, where nobody is waited for
 STDIN: Final = "-"
 
 
@@ -85,7 +86,7 @@ class CaptureFile:
             if walk.wanted <= self._end - self._start:  # the block is full, the buffer still has records
                 continue
             self._make_room(walk.wanted)
-            if not self._read():
+            if not self._read_on():
                 self.problem = self._end_of_input(walk.wanted)
                 return
 
@@ -130,6 +131,14 @@ class CaptureFile:
         self._unpacked += got
         if self._check is not None:
             self._check(self._unpacked)
+        return got
+
+    def _read_on(self) -> int:
+        """Read what there is: of a file as much as is worth a block, however small the pieces that it is packed in."""
+        got = more = self._read()
+        while more and self.size is not None and got < PIECE_BYTES and self._end < len(self._buffer):
+            more = self._read()
+            got += more
         return got
 
     def _make_room(self, wanted: int) -> None:

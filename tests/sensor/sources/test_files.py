@@ -10,7 +10,7 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -302,6 +302,20 @@ def test_captures_one_behind_another_in_a_file_are_read_with_their_own_headers(
     alone = [item for part in parts for item in read(part)[0]]
     assert read(b"".join(parts), sizes) == (alone, None)
     assert {item.linktype for item in alone} == {1, 101, 113}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_captures_of_one_packet_behind_one_another_are_no_block_each(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Each block costs as much as thousands of packets."""
+    packets = [packet(60, number * 1000, linktype=1 + number % 2 * 100) for number in range(3000)]
+    parts = [pcap_header(linktype=item.linktype) + pcap_record(item) for item in packets]
+    (tmp_path / "many").write_bytes(b"".join(map(pack, parts)))
+    source = open_capture(tmp_path / "many")
+    blocks = list(source)
+    assert (packets_of(blocks), source.problem) == (packets, None)
+    assert len(blocks) < 20
 
 
 def test_a_header_cut_short_behind_a_capture_is_told() -> None:
