@@ -13,8 +13,10 @@ from fcntl import ioctl
 
 import pytest
 
+from flows.linktypes import ETHERNET
 from sensor.progress.progress import InterfaceState
 from sensor.sources.capture import LinkEvent
+from sensor.sources.filters.bpf import BpfProgram
 from sensor.sources.live.ring import RingCapture
 from tests.support.capture_bytes import packets_of
 from tests.support.namespaces import inside, ip
@@ -61,6 +63,12 @@ class Watching:
 def watching(namespace: str, interfaces: Sequence[str], **settings: bool) -> Iterator[Watching]:
     with inside(namespace):
         ring = RingCapture(interfaces, 1 << 18, 8, **settings)  # type: ignore[arg-type]
+    with read_by_a_thread(ring) as watch:
+        yield watch
+
+
+@contextmanager
+def read_by_a_thread(ring: RingCapture) -> Iterator[Watching]:
     watch = Watching(ring)
     reader = threading.Thread(target=watch.read)
     reader.start()
@@ -269,6 +277,25 @@ def test_an_interface_of_unknown_hardware_in_its_place_is_left_out(namespaces: t
         assert "hardware type 512" in watch.events[1].message
         assert watch.ring.links == (InterfaceState("fv1", False),)
         assert watch.ring.walked == 0
+
+
+def test_an_interface_in_its_place_that_the_filter_was_not_compiled_for_is_left_out(
+    namespaces: tuple[str, str],
+) -> None:
+    """A tunnel of raw IP where there was Ethernet: without a filter it would be captured."""
+    left, right = namespaces
+    every = BpfProgram("", ETHERNET, ((0x06, 0, 0, 0x40000),))
+    with inside(right):
+        tun = open("/dev/net/tun", "rb+", buffering=0)  # noqa: SIM115  # it belongs to the namespace it is opened in
+        ring = RingCapture(["fv1"], 1 << 18, 8, programs={ETHERNET: every})
+    with tun, read_by_a_thread(ring) as watch:
+        ip("-n", left, "link", "delete", "fv0")
+        watch.wait_for(lambda: len(watch.events) == 1)
+        ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"fvtun", IFF_TUN | IFF_NO_PI))
+        ip("-n", right, "link", "set", "fvtun", "name", "fv1")
+        ip("-n", right, "link", "set", "fv1", "up")
+        watch.wait_for(lambda: watch.actions == [("fv1", "removed"), ("fv1", "left-out")])
+        assert watch.ring.links == (InterfaceState("fv1", False),)
 
 
 def test_lost_news_are_made_up_for_by_a_listing(namespaces: tuple[str, str]) -> None:

@@ -218,7 +218,7 @@ class RingCapture:
                 self._monitor = opened.enter_context(contextlib.closing(LinkMonitor()))
                 links = links_of(self.interfaces)
                 self.linktypes = tuple(LINKTYPES[link.hardware] for link in links)  # of each interface
-                self._watched = WatchedLinks(self.interfaces, links, LINKTYPES)
+                self._watched = WatchedLinks(self.interfaces, links, readable_hardware(self._programs))
                 self._map = map_ring(self._socket, block_bytes, blocks)
                 if self._card_timestamps:
                     enable_card_timestamps(self._socket)
@@ -365,6 +365,11 @@ class RingCapture:
             return False
         late_ns = time.monotonic_ns() - self._ends_at_ns
         return late_ns >= GRACE_NS or (late_ns >= 0 and self.statistics().waiting == 0)
+
+
+def readable_hardware(programs: Mapping[int, BpfProgram] | None) -> frozenset[int]:
+    """ARPHRD_ numbers of interfaces that can be captured: with a filter those that it was compiled for."""
+    return frozenset(number for number, linktype in LINKTYPES.items() if not programs or linktype in programs)
 
 
 def _block_views(ring: mmap.mmap, block_bytes: int) -> list[tuple[Bytes, Words]]:

@@ -7,15 +7,32 @@ from typing import Any
 
 import pytest
 
+from flows.linktypes import ETHERNET
 from sensor.errors import CaptureError
-from sensor.sources.live.packet_socket import ACCEPT_NOTHING, attach_filter
-from sensor.sources.live.ring import RingCapture
+from sensor.sources.filters.bpf import BpfProgram
+from sensor.sources.live.packet_socket import (
+    ACCEPT_NOTHING,
+    ARPHRD_ETHER,
+    ARPHRD_LOOPBACK,
+    ARPHRD_NONE,
+    attach_filter,
+)
+from sensor.sources.live.ring import RingCapture, readable_hardware
 
 
 @pytest.mark.parametrize("name", ["no-such-if0", "a-name-longer-than-any-interface", ""])
 def test_an_unknown_interface_is_refused_with_those_that_exist(name: str) -> None:
     with pytest.raises(CaptureError, match=rf"^{name}: no such interface, expected one of .*\blo\b"):
         RingCapture([name], 1 << 20, 32)
+
+
+def test_with_a_filter_hardware_is_followed_that_it_was_compiled_for() -> None:
+    """Else a watch would end where tun takes the place of tap."""
+    assert readable_hardware(None) == {ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE}
+    assert readable_hardware({ETHERNET: BpfProgram("", ETHERNET, ((0x06, 0, 0, 1),))}) == {
+        ARPHRD_ETHER,
+        ARPHRD_LOOPBACK,
+    }
 
 
 class Kernel:
