@@ -230,7 +230,8 @@ def section_header(comment: str = "") -> bytes:
 
 def interface_description(name: str, linktype: int) -> bytes:
     """Interface Description Block with nanosecond resolution. name: "" for none."""
-    options = _option(OPTION_IF_NAME, name.encode()) if name else b""
+    # a name of Linux may be any bytes, this one is UTF-8
+    options = _option(OPTION_IF_NAME, name.encode(errors="replace")) if name else b""
     options += _option(OPTION_TSRESOL, bytes([NANOSECONDS])) + _option(OPTION_END, b"")
     return _block(INTERFACE_DESCRIPTION, struct.pack("<HHI", linktype & 0xFFFF, 0, MAX_CAPLEN) + options)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flows.block import Int64s, PacketBlock, block_of
 from sensor.errors import OutputError
-from sensor.packets.pcapng import PcapngWriter, create_capture, encoded_sizes
+from sensor.packets.pcapng import PcapngWriter, create_capture, encoded_sizes, interface_description
 from tests.support.capture_bytes import Packet, packet, packets_of, read
 
 pytestmark = pytest.mark.ux
@@ -102,6 +102,10 @@ def test_an_interface_that_comes_back_with_another_link_type_is_described_again(
         writer.write(block := block_from([item], item.linktype), of(0, block))
     assert read(memory.content) == (packets, None)
     assert memory.content.count(b"vpn0") == 2
+
+
+def test_an_interface_may_have_a_name_of_any_bytes() -> None:
+    assert b"d?" in interface_description("d\udcff", 1)
 
 
 def test_steady_times_are_written_as_the_wall_clock_shows_them() -> None:
