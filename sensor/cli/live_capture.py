@@ -98,6 +98,12 @@ def open_captures(config: "Config", interfaces: Sequence[str]) -> list["LiveCapt
     if settings.filter:
         compiled = [compile_live(settings.filter, interface) for interface in interfaces]
         programs = {program.linktype: program for program in compiled}
+    if settings.workers > 1 and config.meter.decapsulate:
+        log.warning(
+            f"meter.decapsulate with capture.workers {settings.workers}: packets are shared out by what is outside of "
+            "a tunnel, so the two ways of a flow in VXLAN or Geneve may meet different workers and look unanswered: 1 "
+            "worker sees both"
+        )
     rings: list[RingCapture] = []
     for _ in range(settings.workers):
         group = None if settings.workers == 1 else rings[0].fanout_group if rings else 0

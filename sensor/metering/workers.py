@@ -11,13 +11,14 @@ import pickle
 import select
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
 
-from flows.batch import FlowBatch, empty_batch
+from flows.batch import REPORTED_NS, FlowBatch, empty_batch
 from flows.meter import MeterStats, concatenate
 from flows.names.reading import Sightings, joined
 from sensor.alerts.spread import counted
@@ -263,7 +264,7 @@ class TurnMerge:
     """Turns of several workers, put together in time order. Knows no process."""
 
     def __init__(self, workers: int) -> None:
-        self._waiting: list[list[FlowBatch]] = [[] for _ in range(workers)]
+        self._waiting: list[deque[FlowBatch]] = [deque() for _ in range(workers)]
         self._until_ns = [0] * workers
         self._totals: list[CaptureTotals | None] = [None] * workers
         self._lost: list[CaptureTotals] = []  # of workers that ended unasked
@@ -324,15 +325,15 @@ class TurnMerge:
         return Turn(self._records(until_ns), until_ns, totals, events, seen)
 
     def _records(self, until_ns: int) -> FlowBatch:
-        if not any(self._waiting):
-            return empty_batch()
         ready: list[FlowBatch] = []
-        for worker, batches in enumerate(self._waiting):
-            batch = concatenate(batches)
-            complete, rest = parted(batch, before(batch, until_ns))
-            ready.append(complete)
-            self._waiting[worker] = [rest] if len(rest) else []
-        return in_order(concatenate(ready))
+        for batches in self._waiting:
+            while batches and batches[0].identity[0, REPORTED_NS] < until_ns:
+                batch = batches.popleft()
+                complete, rest = parted(batch, before(batch, until_ns))
+                ready.append(complete)
+                if len(rest):
+                    batches.appendleft(rest)
+        return in_order(concatenate(ready)) if ready else empty_batch()
 
 
 def _widen(pipe: int) -> None:

@@ -4,6 +4,7 @@ import errno
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,15 @@ from hypothesis import strategies as st
 
 from flows.batch import IDENTITY_WIDTH, REPORTED_NS, SRC_PORT, FlowBatch, empty_batch
 from flows.columns import COLUMNS
-from flows.meter import Meter
+from flows.meter import Meter, concatenate
+from sensor import log
+from sensor.cli.live_capture import open_captures
 from sensor.errors import CaptureError
+from sensor.metering import workers
 from sensor.metering.live import LiveTurns
 from sensor.metering.turns import END_NS, CaptureTotals, Turn
 from sensor.metering.workers import WAITING, TurnMerge, WorkerTurns
+from sensor.settings.config import Config
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 from tests.support.packets import block, udp
 from tests.support.scripted import SILENCE, ScriptedCapture
@@ -80,12 +85,39 @@ def test_no_more_records_wait_for_a_worker_that_is_behind_than_may() -> None:
     assert len(merged(merge)) == WAITING + 1
 
 
+def test_what_waits_for_a_worker_is_not_copied_at_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one is silent for seconds, the others go on with a hundred turns a second."""
+    copied = 0
+
+    def counted(batches: list[FlowBatch]) -> FlowBatch:
+        nonlocal copied
+        copied += sum(map(len, batches))
+        return concatenate(batches)
+
+    monkeypatch.setattr(workers, "concatenate", counted)
+    merge = TurnMerge(2)
+    merge.add(1, a_turn([], 0))
+    for begin in range(0, 2000, 10):
+        merge.add(0, a_turn(list(range(begin, begin + 10)), begin + 10))
+        merge.add(1, a_turn([], begin // 2))  # behind by more and more
+        merge.turn()
+    assert copied <= 2000
+
+
 def test_a_worker_that_died_is_not_waited_for() -> None:
     merge = TurnMerge(2)
     merge.add(0, a_turn([10, 50], END_NS))
     merge.add(1, a_turn([20], 30))
     assert not merge.end(1)
     assert merged(merge) == [10, 20, 50]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="rings are Linux'")
+def test_tunnels_that_several_workers_would_tear_apart_are_told_of() -> None:
+    config = Config.model_validate({"capture": {"workers": 2}, "meter": {"decapsulate": True}})
+    with log.collected() as messages, pytest.raises(CaptureError):
+        open_captures(config, ["no-such-if0"])
+    assert ["may meet different workers" in message for message in messages] == [True]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=80))
