@@ -141,7 +141,7 @@ class Alert:
 
     @property
     def sources(self) -> int:
-        """How many hosts it tells of: 1 but in a storm."""
+        """How many alerts of single hosts or pairs it tells as one: 1 but in a storm."""
         return max(1, self.hosts_merged)
 
     @property
@@ -157,9 +157,7 @@ class Alert:
     @property
     def origin(self) -> str:
         """Who did it: the source's address, or of several how many hosts."""
-        if self.storm:
-            return counted(self.hosts_merged, "host")
-        if self.many_sources:
+        if self.spread.origins > 1 or self.spread.origins_more:
             return counted(self.spread.origins, "host", more=self.spread.origins_more)
         return self.source.ip
 

@@ -72,6 +72,8 @@ def alert_of(document: Mapping[str, Any]) -> Alert:
     if (":" in source.ip) != (":" in destination.ip):
         raise ValueError(f"destination.ip: found {destination.ip}, expected an address of the source's IP version")
     sources, storm = told.pop("sources"), told.pop("storm")
+    if storm and "origins" not in document["flowvigil"]:  # which such a line did not tell yet
+        values["spread"]["origins"] = sources
     spread = Spread(
         **values["spread"],
         span_ns=max(0, told["end_ns"] - told["start_ns"]),

@@ -152,9 +152,9 @@ def tls_in_words(alert: Alert) -> str:
 
 
 def sources_in_words(alert: Alert) -> str:
-    """How many hosts it tells of where that is more than one: `36 hosts`; of a storm `30 hosts told as one alert`."""
+    """How many hosts it tells of where they are several: `36 hosts`; of a storm `9 hosts, 60 alerts told as one`."""
     if alert.storm:
-        return f"{alert.origin} told as one alert"
+        return f"{alert.origin}, {counted(alert.hosts_merged, 'alert')} told as one"
     return alert.origin if alert.many_sources else ""
 
 

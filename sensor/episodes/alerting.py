@@ -97,7 +97,7 @@ class AlertBuilder:
         assert exemplar is not None, "an episode has a flow before it has a line"  # noqa: S101
         flow, spread = exemplar.flow, episode.spread()
         label = self._labels[episode.label()] if episode.label() >= 0 else None
-        reason = f"storm, {counted(episode.alerts, 'host')} told as one: " if episode.alerts else ""
+        reason = f"storm, {counted(episode.alerts, 'alert')} told as one: " if episode.alerts else ""
         reason += spread_in_words(spread)
         if episode.kind < KINDS:
             reason += "; " + SHAPES[episode.kind].reason
@@ -165,7 +165,7 @@ def episode_id(episode: Episode, opened_ns: int) -> str:
     """Name of an episode, 26 characters of base 32: the same flows in the same order give the same name.
 
     A hash over whom it is about, kind, service, first packet and the traffic time of opening, of which no two episodes
-    share all. A storm is about nobody, and one technique has one open storm.
+    share all. A storm is about nobody, and one kind and technique has one open storm.
     """
     exemplar = episode.exemplar
     assert exemplar is not None, "an episode has a flow before it has a name"  # noqa: S101

@@ -3,7 +3,7 @@
 However many hosts an attacker speaks for, each of the three is bounded by one capacity. What waits gives way by its
 begin, as chance began most of it, and of the kind that has most: forged probes push out probes, not what cannot be
 forged. An alert and a merged host give way by when they last moved, as what goes on is worth most. Whom others left no
-room is counted, and it is the caller who ends it. Storms are held beside them, one a technique.
+room is counted, and it is the caller who ends it. Storms are held beside them, one a kind and technique.
 
 It also knows when each is to be looked at whether it is over. It knows no flow, no line and no wall clock. Nothing
 depends on hashes: all orders are those in which episodes began, moved or fall due.
@@ -104,7 +104,7 @@ class HeldEpisodes:
         return evicted
 
     def add_storm(self, key: Key, storm: Episode) -> None:
-        """Hold a storm, of which there are never more than techniques."""
+        """Hold a storm, of which there are never more than kinds with each technique."""
         self._of[key] = storm
         self._storms[key] = None
 

@@ -1,9 +1,9 @@
-"""Alert storms: when more alerts open than anyone can read, the rest of each technique is one alert.
+"""Alert storms: when more alerts open than anyone can read, the rest of each kind is one alert.
 
 A budget in traffic time says how many alerts of single hosts may open. What opens beyond it is merged in the storm of
-its technique, an episode over many hosts with lines of its own, so that however many hosts there are, the lines are
-bounded and their counts add up. Half of the budget is kept for attacks: hosts that are only unusual cannot use it up.
-What a site's notes mute has a budget of the same size of its own, so that it takes no other alert's place.
+its kind and technique, an episode over many hosts with lines of its own, so that however many hosts there are, the
+lines are bounded and their counts add up. Half of the budget is kept for attacks: hosts that are only unusual cannot
+use it up. What a site's notes mute has a budget of the same size of its own, so that it takes no other alert's place.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class _Allowance:
 
 
 class Storms:
-    """The budget of alerts, and the open storms by technique."""
+    """The budget of alerts, and the open storms by kind and technique."""
 
     def __init__(self, alerts_per_minute: int | None) -> None:
         """alerts_per_minute: that open on their own, as many at once; None: all of them."""
@@ -43,7 +43,7 @@ class Storms:
         self._cost_ns = 0
         self._told, self._muted, self._questions, self._again = _Allowance(), _Allowance(), _Allowance(), _Allowance()
         self._question_ns = 0
-        self._open: dict[Technique | None, Episode] = {}
+        self._open: dict[tuple[int, Technique | None], Episode] = {}
         self.adjust(alerts_per_minute)
 
     def adjust(self, alerts_per_minute: int | None) -> None:
@@ -65,15 +65,16 @@ class Storms:
         return self._again.take(now_ns, self._question_ns)
 
     def merge(self, episode: Episode, order: int) -> Episode:
-        """The storm that reports an episode from now on, by its technique: a new one, not opened, where there was none.
+        """The storm that reports an episode from now on, one that has not opened where there was none of its kind.
 
         order: of a new storm among the episodes.
         """
-        storm = self._open.get(episode.technique)
+        key = (episode.kind, episode.technique)
+        storm = self._open.get(key)
         if storm is None or storm.closed:
             assert episode.exemplar is not None, "an episode has a flow before it opens"  # noqa: S101
             storm = Episode(episode.kind, (), episode.technique, episode.exemplar.flow, order, episode.budget)
-            self._open[episode.technique] = storm
+            self._open[key] = storm
         storm.absorb(episode)
         storm.alerts += 1
         self.merged += 1

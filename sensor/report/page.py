@@ -149,7 +149,7 @@ def _merged(digest: Digest, errors: ReadErrors, fleet: fleet_sections.FleetRepor
     storms = [episode.last.hosts_merged for episode in told if episode.last.hosts_merged]
     if storms:
         sentences.append(
-            f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'host')}: more alerts "
+            f"{counted(len(storms), 'storm')} told as one alert each, of {counted(sum(storms), 'alert')}: more alerts "
             "opened than are told one by one (episodes.alerts_per_minute)."
         )
     if fleet is not None and fleet.told_twice:

@@ -29,12 +29,9 @@ def verdict(digest: Digest, coverage: Coverage, subject: ReportSubject) -> str:
             what = f"No alert of the last {subject.since}"
         return f"{what}{f' in {amount}' if amount else ''}."
     attacks = [episode for episode in digest if episode.attack]
-    hosts = len({episode.last.source.ip for episode in attacks if not episode.last.many_sources})
-    hosts += sum(
-        episode.last.sources if episode.last.storm else episode.last.spread.origins
-        for episode in attacks
-        if episode.last.many_sources
-    )
+    spreads = [episode.last.spread for episode in attacks]
+    hosts = sum(spread.origins for spread in spreads if spread.origins > 1)
+    hosts += len({episode.last.source.ip for episode in attacks if episode.last.spread.origins <= 1})
     uncertain = len(digest) - len(attacks)
     found = f"{counted(len(attacks), 'likely attack')} by {counted(hosts, 'host')}" if attacks else "No known attack"
     also = f" and {counted(uncertain, 'uncertain alert')}" if uncertain else ""

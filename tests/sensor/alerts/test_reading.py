@@ -56,6 +56,12 @@ def test_a_line_of_before_storms_and_kept_packets_is_read() -> None:
     assert found.deviations[0].outside  # above: what lies below normal is not known
 
 
+def test_a_storm_of_before_sources_were_counted_is_of_as_many_hosts_as_it_said() -> None:
+    document = alert_document(an_alert(hosts_merged=412))
+    del document["flowvigil"]["origins"]
+    assert alert_of(document).origin == "412 hosts"
+
+
 @pytest.mark.parametrize(("path", "value"), [("sources", 0), ("sources", "many"), ("storm", 1), ("packets_file", 7)])
 def test_a_later_field_of_another_type_is_refused_by_its_name(path: str, value: object) -> None:
     document = alert_document(an_alert(hosts_merged=3))

@@ -76,7 +76,7 @@ def test_a_severity_has_one_word_wherever_it_is_shown(severity: int, word: str, 
         (of(ports=1, ports_more=True), "192.0.2.10 -> 198.51.100.7"),
         (of(targets=1200), "192.0.2.10 -> 1,200 hosts"),
         (of(targets=1, targets_more=True), "192.0.2.10 -> 1+ hosts"),
-        (an_alert(hosts_merged=9412), "9,412 hosts -> 198.51.100.7:22"),
+        (an_alert(hosts_merged=9412), "192.0.2.10 -> 198.51.100.7:22"),
         (of(origins=412), "412 hosts -> 198.51.100.7:22"),
         (of(origins=4096, origins_more=True), "4,096+ hosts -> 198.51.100.7:22"),
         (
@@ -148,8 +148,8 @@ def test_an_alert_is_open_until_it_is_closed() -> None:
     [
         (an_alert(), ""),
         (of(origins=36), "36 hosts"),
-        (an_alert(hosts_merged=1), "1 host told as one alert"),
-        (an_alert(hosts_merged=30, spread=replace(an_alert().spread, origins=30)), "30 hosts told as one alert"),
+        (an_alert(hosts_merged=1), "192.0.2.10, 1 alert told as one"),
+        (an_alert(hosts_merged=30, spread=replace(an_alert().spread, origins=20)), "20 hosts, 30 alerts told as one"),
     ],
 )
 def test_where_there_are_several_sources_their_number_is_said(alert: Alert, said: str) -> None:

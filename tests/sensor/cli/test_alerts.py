@@ -290,12 +290,12 @@ def test_show_tells_an_analyst_what_to_look_at(log: Path) -> None:
 
 
 def test_show_tells_of_a_storm_and_of_kept_packets(tmp_path: Path) -> None:
-    spread = replace(an_alert().spread, targets=300, ports=17)
+    spread = replace(an_alert().spread, targets=300, ports=17, origins=9400)
     storm = an_alert(hosts_merged=9412, spread=spread, target_ips=("198.51.100.7",), packets_file="A.pcapng")
     (tmp_path / "log").write_bytes(alert_line(storm))
     text = flowvigil("alerts", "show", "AAAA", tmp_path / "log").stdout.decode()
-    assert "9,412 hosts -> 300 hosts" in text
-    assert "Sources     9,412 hosts told as one alert" in text
+    assert "9,400 hosts -> 300 hosts" in text
+    assert "Sources     9,400 hosts, 9,412 alerts told as one" in text
     assert "Targets     300 hosts: 198.51.100.7, …; 17 ports: 22, …" in text
     assert "Kept in     A.pcapng" in text
 

@@ -56,7 +56,7 @@ def test_ten_thousand_attackers_a_second_are_few_lines_whose_counts_add_up() -> 
     storm = next(alert for alert in ends if alert.hosts_merged)
     assert storm.hosts_merged == 9_949
     assert storm.reason.startswith(
-        "storm, 9,949 hosts told as one: port 22 on 4,096+ hosts: 39,796 flows from 4,096+ hosts"
+        "storm, 9,949 alerts told as one: port 22 on 4,096+ hosts: 39,796 flows from 4,096+ hosts"
     )
 
 
@@ -78,6 +78,45 @@ def test_another_technique_is_told_in_the_middle_of_a_storm() -> None:
     alerts = alerts_of([*attackers(500), *requests(150, start=0.5)], alerts_per_minute=1)
     techniques = {alert.technique.id for alert in alerts if alert.action == "opened" and alert.technique}
     assert techniques == {"T1110.001", "T1499.002"}
+
+
+def test_a_storm_of_one_hosts_pairs_names_that_host_and_counts_alerts_not_hosts() -> None:
+    sprayed = [flow._replace(source="10.0.0.9") for flow in attackers(200)]
+    storm = last_lines(alerts_of(sprayed, alerts_per_minute=10))[-1]
+    assert (storm.hosts_merged, storm.spread.targets, storm.origin) == (195, 195, "10.0.0.9")
+    assert storm.reason.startswith("storm, 195 alerts told as one: port 22 on 195 hosts: 780 flows in ")
+
+
+def test_each_kind_has_a_storm_of_its_own_whose_reason_is_that_of_its_flows() -> None:
+    outside = {"port": 4444, "source": "10.0.0.3", "label": 0, "known": 1.0}
+    beats = [
+        Flow(**outside)._replace(
+            target=f"198.51.{host}.1", source=f"10.0.0.{host}", at=host + 60.0 * turn, source_port=1024 + turn
+        )
+        for host in range(1, 4)
+        for turn in range(26)
+    ]
+    kept = [
+        Flow(**outside)._replace(
+            target=f"198.51.{host}.1",
+            source=f"10.0.0.{host}",
+            at=1600.0 + host,
+            sent=9000,
+            answered=3000,
+            packets=100,
+            back=100,
+            lasts=90.0,
+            news=200,
+        )
+        for host in range(11, 14)
+    ]
+    storms = [alert for alert in last_lines(alerts_of([*beats, *kept], alerts_per_minute=1)) if alert.hosts_merged]
+    assert {alert.technique.id for alert in storms if alert.technique} == {"T1571"}
+    assert len({alert.id for alert in storms}) == 2
+    assert [("in a beat" in alert.reason, "kept open" in alert.reason) for alert in storms] in (
+        [(True, False), (False, True)],
+        [(False, True), (True, False)],
+    )
 
 
 def test_after_a_quiet_time_the_next_storm_has_another_id_and_the_budget_is_back() -> None:

@@ -103,7 +103,8 @@ def test_the_demos_page_says_in_one_line_what_was_found(page: str) -> None:
     ("alert", "said"),
     [
         (an_alert(spread=replace(SPREAD, origins=36)), "1 likely attack by 36 hosts."),
-        (an_alert(hosts_merged=30), "1 likely attack by 30 hosts."),
+        (an_alert(hosts_merged=30, spread=replace(SPREAD, origins=20)), "1 likely attack by 20 hosts."),
+        (an_alert(hosts_merged=30), "1 likely attack by 1 host."),
         (an_alert(verdict="uncertain", lane="shape"), "No known attack and 1 uncertain alert."),
     ],
 )
@@ -232,11 +233,14 @@ def test_a_time_that_cannot_be_told_of_is_refused(arguments: tuple[str, ...], sa
 
 
 def test_a_storm_is_told_as_one_alert_of_many_hosts(tmp_path: Path) -> None:
-    storm = alert_line(an_alert(hosts_merged=9412, target_ips=("198.51.100.7",), packets_file="A.pcapng"))
+    spread = replace(SPREAD, origins=9400)
+    storm = alert_line(
+        an_alert(hosts_merged=9412, spread=spread, target_ips=("198.51.100.7",), packets_file="A.pcapng")
+    )
     result, page = reported(tmp_path, storm + alert_line(an_alert(id="B", sequence=2)))
     assert result.code == 0, result
-    assert re.search("2 likely attacks by 9,413 hosts.*The worst: [^,]*, 9,412 hosts → 198.51.100.7", page)
-    assert "1 storm told as one alert each, of 9,412 hosts" in page
+    assert re.search("2 likely attacks by 9,401 hosts.*The worst: [^,]*, 9,400 hosts → 198.51.100.7", page)
+    assert "1 storm told as one alert each, of 9,412 alerts" in page
     assert "A.pcapng" in page
 
 

@@ -92,7 +92,7 @@ def test_arrows_and_letters_stop_at_both_ends() -> None:
 def test_a_storm_is_a_row_of_its_own_however_large_it_grows_and_is_muted_as_one() -> None:
     storm = [alert(2, hosts_merged=10), alert(2, action="updated", hosts_merged=100)]
     made = board(alert(1), *storm)
-    assert [row.newest.origin for row in made.rows] == ["100 hosts", "192.0.2.10"]
+    assert [row.newest.hosts_merged for row in made.rows] == [100, 0]
     assert sources(pressed(made, "m", "s")) == ["192.0.2.10"]
     assert [row.newest.hosts_merged for row in made.rows] == [0]
 

@@ -300,13 +300,14 @@ def test_the_detail_answers_what_an_analyst_asks() -> None:
 
 
 def test_the_detail_of_a_storm_says_of_how_many_it_tells_and_where_its_packets_are() -> None:
-    spread = replace(an_alert().spread, targets=300, ports=17, ports_more=True)
+    spread = replace(an_alert().spread, targets=300, ports=17, ports_more=True, origins=9400)
     targets, ports = ("198.51.100.7", "198.51.100.8"), (22, 23)
     storm = an_alert(hosts_merged=9412, spread=spread, target_ips=targets, target_ports=ports, packets_file="A.pcapng")
     text = " ".join(" ".join(line.plain for line in detail(board_of(storm).rows[0], 80, TODAY_NS, UNICODE)).split())
     for words in (
-        "9,412 hosts → 300 hosts",
-        "from 9,412 hosts told as one alert; 300 hosts: 198.51.100.7, 198.51.100.8, …; 17+ ports: 22, 23, …; 318 flows",
+        "9,400 hosts → 300 hosts",
+        "from 9,400 hosts, 9,412 alerts told as one; 300 hosts: 198.51.100.7, 198.51.100.8, …; 17+ ports: 22, 23, …; ",
+        "; 318 flows",
         "kept in A.pcapng",
         "tshark -r CAPTURE -Y 'tcp && frame.time_epoch",
         "tcpdump -r CAPTURE 'tcp'",
