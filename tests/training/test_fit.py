@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from models.detector import FlowSteps
 from models.lstm import Lstm
 from models.scaling import Scaling, fit_scaling
+from training.errors import RecipeError
 from training.fit.forests import fit_isolation_forest
 from training.fit.lstm import Disturbance, GapScale, LstmSettings, LstmWeights, fit_lstm
 from training.sequences import FlowReports, Lanes, sequences
@@ -77,7 +80,9 @@ def alternating(hosts: int, length: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return values.reshape(-1, 3), target.ravel(), owner.reshape(-1, 2), start.ravel().astype(np.int64)
 
 
-def fitted(seed: int, epochs: int = 30, classes: int = 2) -> tuple[LstmWeights, Scaling, list[float]]:
+def fitted(
+    seed: int, epochs: int = 30, classes: int = 2, rate: float = 0.02
+) -> tuple[LstmWeights, Scaling, list[float]]:
     values, target, host, start = alternating(hosts=64, length=24)
     scaling = fit_scaling(values, {"a": 0, "b": 1, "c": 2})
     order = np.argsort(start, kind="stable")
@@ -93,10 +98,11 @@ def fitted(seed: int, epochs: int = 30, classes: int = 2) -> tuple[LstmWeights, 
         lanes=Lanes(lanes=16, steps=8, state_drop=0.0, gap_unknown=0.0, gap_decades=0.0, reset_s=600.0),
         disturbance=disturbance(),
         gap=GAP,
-        settings=LstmSettings(units=8, learning_rate=0.02, clip_norm=1.0, dropout=0.0, average=0.9, threads=2),
+        settings=LstmSettings(units=8, learning_rate=rate, clip_norm=1.0, dropout=0.0, average=0.9, threads=2),
         epochs=epochs,
         seed=seed,
         progress=lambda _epoch, loss, _found: losses.append(loss),
+        path=Path("flows.csv"),
     )
     return weights, scaling, losses
 
@@ -130,6 +136,13 @@ def test_a_class_without_a_row_has_its_place_in_the_head() -> None:
     pytest.importorskip("tensorflow")
     weights, _, _ = fitted(seed=1, epochs=1, classes=3)
     assert weights.head.shape == (8, 3)
+
+
+@pytest.mark.train
+def test_a_fit_that_comes_to_nothing_ends_in_a_line() -> None:
+    pytest.importorskip("tensorflow")
+    with pytest.raises(RecipeError, match=r"flows\.csv: the LSTM's loss on it is nan in epoch 1; expected a smaller"):
+        fitted(seed=1, epochs=2, rate=1e38)
 
 
 @pytest.mark.train

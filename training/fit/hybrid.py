@@ -129,6 +129,7 @@ def _fit_lstm(
         epochs=epochs,
         seed=seed,
         progress=progress_of(f"lstm ({len(columns)} columns, seed {seed})", epochs, report),
+        path=table.path,
         stopping=stopping,
     )
     return as_detector(weights, scaling, labels, gap, reset_ns), curve

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Float32s, Int64s
+from training.errors import RecipeError
 from training.sequences import Chunk, Lanes, Sequences
 
 
@@ -144,6 +146,7 @@ def fit_lstm(
     epochs: int,
     seed: int,
     progress: Progress,
+    path: Path,
     stopping: Stopping | None = None,
     drawn: Draw | None = None,
 ) -> tuple[LstmWeights, LearningCurve]:
@@ -151,7 +154,9 @@ def fit_lstm(
 
     x: (n, d) scaled columns; moved: (n, d) where the raw value is not 0. target: (n,) class, 0 is normal. classes: how
     many there are, of which some may have no row. weight: (n,) of each row in the loss, 0 leaves it out of the loss but
-    in its host's sequence. drawn: which sequences an epoch takes; all without.
+    in its host's sequence. path: of the flows, for errors. drawn: which sequences an epoch takes; all without.
+
+    Raises RecipeError for a fit whose loss is no number any more.
     """
     tf = prepare_tensorflow(settings.threads)
     tf.random.set_seed(seed)
@@ -169,6 +174,9 @@ def fit_lstm(
             inputs[..., -1] = gap.scaled(chunk.gap_s)
             told.append(network.learn(inputs, chunk, target[chunk.row], weight[chunk.row] * chunk.weight, rng))
         losses.append(float(np.mean(told)))
+        if not np.isfinite(losses[-1]):
+            problem = f"the LSTM's loss on it is {losses[-1]} in epoch {epoch}; expected a smaller lstm.learning_rate"
+            raise RecipeError(path, problem)
         if stopping is None:
             progress(epoch, losses[-1], None)
             continue

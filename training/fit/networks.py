@@ -337,6 +337,7 @@ def _fit_lstm(known: PreparedFlows, report: Report) -> tuple[Lstm, LearningCurve
         epochs=recipe.lstm.epochs,
         seed=recipe.seed,
         progress=progress_of("lstm", recipe.lstm.epochs, report),
+        path=table.path,
         drawn=of_an_epoch,
     )
     return as_detector(weights, scaling, known.labels, gap, int(recipe.hosts.reset_s * SECOND_NS)), curve
