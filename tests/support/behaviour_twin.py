@@ -357,7 +357,7 @@ class Twin:
             return  # whoever it says it is
         pair = self._pair(flow, now)
         fresh, pair.flows = pair.flows == 0 and flow.first, pair.flows + flow.first
-        if without:
+        if without or flow.protocol == TCP:
             self._without(flow, now, pair)
         again = reaches(pair.without.at(now), shapes.FLOOD_FROM_FLOWS / 2)
         self._probe(flow, now, fresh=fresh, hit=flow.first and without, again=again)

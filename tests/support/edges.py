@@ -127,6 +127,14 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
     "one dead server, again and again": ([SYN._replace(at=i * 5.0, source_port=i) for i in range(2000)], set()),
     "SYNs, 9.5 a second": ([SYN._replace(at=i / 9.5, source_port=i) for i in range(1000)], set()),
     "SYNs, 11 a second": ([SYN._replace(at=i / 11, source_port=i) for i in range(1000)], {("T1499.001", A)}),
+    "connections without data, 9.5 a second": (
+        [SYN._replace(back=1, at=i / 9.5, source_port=i) for i in range(1000)],
+        set(),
+    ),
+    "connections without data, 11 a second": (
+        [SYN._replace(back=1, at=i / 11, source_port=i) for i in range(1000)],
+        {("T1499.001", A)},
+    ),
     "SYNs with a byte, 11 a second": (
         [SYN._replace(sent=1, at=i / 11, source_port=i, seen=SEEN_SYN) for i in range(1000)],
         {("T1499.001", A)},
