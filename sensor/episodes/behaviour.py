@@ -38,7 +38,20 @@ from flows.batch import (
 )
 from flows.columns import INDEX
 from flows.meter import FIRST_SNAPSHOT_NS
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, SYSTEM_PORTS, TALK, TCP, UDP, UNJUDGED, to_one_host
+from flows.roles import (
+    ANSWER,
+    FAILED,
+    ICMP,
+    ICMP6,
+    SCTP,
+    SYSTEM_PORTS,
+    TALK,
+    TCP,
+    UDP,
+    UNJUDGED,
+    is_private,
+    to_one_host,
+)
 from kernels.fading import Floats, Int64s, Rows, see, seen, table_rows
 from kernels.hosts import ABSENT, EVICTED, find, mixed
 from kernels.jit import entry, inner
@@ -242,7 +255,10 @@ def _attempt(
     sources = seen(target, H_SOURCES_AT, hosts.cells)
     many = hits >= 4 * hosts.cells[target, H_TALK_10S] and sources >= shapes.MANY_SOURCES
     port = identity[i, SRC_PORT]
-    answers = port < SYSTEM_PORTS or port in shapes.REFLECTING_PORTS
+    # Devices of a network answer from these, too, whoever searches it; nobody searches beyond it (flows.roles).
+    answers = port < SYSTEM_PORTS or (
+        port in shapes.REFLECTING_PORTS and not is_private(identity, i, SRC_HIGH, SRC_LOW)
+    )
     if identity[i, PROTOCOL] == UDP and answers and port != identity[i, DST_PORT]:
         # Whatever port of its target it goes to.
         found = answer(identity, i, False, target, now, hosts, words, levels, found)

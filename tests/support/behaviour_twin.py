@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flows import batch as words
 from flows.batch import FlowBatch
 from flows.columns import INDEX
-from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, to_one_host
+from flows.roles import ANSWER, FAILED, ICMP, ICMP6, SCTP, TALK, TCP, UDP, UNJUDGED, is_private, to_one_host
 from kernels.hosts import HALF, MULTIPLIER_1, MULTIPLIER_2
 from sensor.episodes import shapes
 from sensor.episodes.unopened import act_of
@@ -247,6 +247,7 @@ class Flow:
         self.index, self.label = index, label
         self.role = act_of(batch.identity, batch.values, index)
         self.to_one_host = to_one_host(batch.identity, index)
+        self.from_inside = is_private(batch.identity, index, words.SRC_HIGH, words.SRC_LOW)
         self.source, self.target = tuple(identity[words.SRC_HIGH :][:2]), tuple(identity[words.DST_HIGH :][:2])
         self.version, self.protocol = identity[words.IP_VERSION], identity[words.PROTOCOL]
         self.source_port, self.port = identity[words.SRC_PORT], identity[words.DST_PORT]
@@ -348,7 +349,8 @@ class Twin:
             target.sources.see(now, *flow.source)
         hits = target.hits.at(now)
         many = reaches(hits, 4 * target.talk.at(now)) and reaches(target.sources.number, shapes.MANY_SOURCES)
-        answers = flow.source_port < 1024 or flow.source_port in shapes.REFLECTING_PORTS
+        reflects = flow.source_port in shapes.REFLECTING_PORTS and not flow.from_inside
+        answers = flow.source_port < 1024 or reflects
         if flow.protocol == UDP and answers and flow.source_port != flow.port:
             self._answer(flow, now, counted=False)
         elif many and without:

@@ -158,6 +158,10 @@ EDGES: dict[str, tuple[list[Flow], set[tuple[str, str]]]] = {
         [flow._replace(source_port=11211) for flow in answers(60)],
         {("T1498.002", A)},
     ),
+    "as many of devices of the network, which was searched": (
+        [flow._replace(source_port=10001, source=f"10.0.0.{1 + i % 60}") for i, flow in enumerate(answers(60))],
+        set(),
+    ),
     "as many from ports of no service": ([flow._replace(source_port=20_001) for flow in answers(60)], set()),
     "datagrams one way, 700 a second": (one_flow(7000, 10), set()),
     "datagrams one way, 900 a second": (one_flow(9000, 10), {("T1498.001", U)}),
