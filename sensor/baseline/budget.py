@@ -183,10 +183,28 @@ def _levels(claims: Sequence[Candidate], period: Period, most_a_day: float, *, l
         level = next((level for level in nearer if a_day(claims, level) <= most_a_day), 1.0)
         near = {one.kind for one in claims if one.level >= LEAST_LEVEL}
         return {kind: level for kind in sorted(near) if level < 1}
-    several = [one for own in by_kind.values() for one in _of_many(own)]
-    surely = (level for level in HIGHER_LEVELS if period.at_least(several, level) <= most_a_day)
-    level = next(surely, HIGHER_LEVELS[-1])
-    return {kind: min(level, _most(kind)) for kind, own in sorted(by_kind.items()) if level > 1 and _of_many(own)}
+    return _raised({kind: _of_many(own) for kind, own in sorted(by_kind.items())}, period, most_a_day)
+
+
+def _raised(by_kind: Mapping[str, Sequence[Candidate]], period: Period, most_a_day: float) -> dict[str, float]:
+    """Levels above 1 at which there are surely no more than so many, or as high as they may be.
+
+    More is asked for of the kind that there is most of, as long as there is too much: what a stranger does often, such
+    as to scan from many addresses, makes no other claim harder to reach.
+    """
+    levels = dict.fromkeys(by_kind, 1.0)
+
+    def told(kind: str) -> list[Candidate]:
+        return [one for one in by_kind[kind] if one.level >= levels[kind]]
+
+    while period.at_least([one for kind in levels for one in told(kind)], 0.0) > most_a_day:
+        higher = {kind: [level for level in HIGHER_LEVELS if levels[kind] < level <= _most(kind)] for kind in levels}
+        quieter = [kind for kind in levels if higher[kind] and told(kind)]
+        loudest = max(quieter, key=lambda kind: len(told(kind)), default=None)
+        if loudest is None:
+            break
+        levels[loudest] = higher[loudest][0]
+    return {kind: level for kind, level in levels.items() if level > 1}
 
 
 def _of_many(claims: Sequence[Candidate]) -> list[Candidate]:

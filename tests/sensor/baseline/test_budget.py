@@ -79,6 +79,16 @@ def test_claims_of_many_hosts_are_asked_for_more_and_those_of_one_are_not() -> N
     assert choose(Made(4, np.zeros(0), one), period(4), 1.0).levels.get("beacon", 1.0) <= 1.0
 
 
+def test_what_strangers_do_often_makes_no_other_claim_harder_to_reach() -> None:
+    scans = [claim("scan", i / 50, f"203.0.113.{i}", 1 + i / 200) for i in range(180)]
+    calls = [claim("beacon", 0.5 + i, f"10.0.0.{i}", 1.2, destination=f"198.51.100.{i}") for i in range(2)]
+    found = choose(Made(4, np.zeros(0), scans + calls), period(4), 1.0)
+    assert found.levels == {"scan": 2.0}
+    assert sum(one.opened for one in found.candidates) == 2
+    many = [claim("beacon", i / 50, f"10.0.1.{i}", 1 + i / 50) for i in range(180)]
+    assert choose(Made(4, np.zeros(0), scans + many), period(4), 1.0).levels == {"beacon": 4.0, "scan": 2.0}
+
+
 def test_attacks_are_told_whatever_the_budget() -> None:
     attacks = [claim("scan", i / 20, f"10.1.0.{i}", 3.0, attack=True) for i in range(80)]
     found = choose(Made(4, np.zeros(0), attacks), period(4), 1.0)
