@@ -76,8 +76,10 @@ def packet_arrays(packets: int) -> PacketArrays:
 class PacketRoom:
     """Room for the packets of one block after the other, each of which has it for itself while it is referred to."""
 
-    def __init__(self) -> None:
-        self._reused: ReusedArrays[Int64s] = ReusedArrays(lambda: np.empty((5, MAX_PACKETS), dtype=np.int64))
+    def __init__(self, packets: int) -> None:
+        """packets: of a block at most."""
+        self._packets = packets
+        self._reused: ReusedArrays[Int64s] = ReusedArrays(lambda: np.empty((5, packets), dtype=np.int64))
         self._rows = self._reused.take()
         self._used = 0
         self.left = PacketArrays(*self._rows)  # for the next block
@@ -85,7 +87,7 @@ class PacketRoom:
     def take(self, packets: int) -> bool:
         """Leave the first packets of what was left to a block. Whether what is left now is elsewhere."""
         self._used += packets
-        elsewhere = MAX_PACKETS - self._used < MAX_PACKETS // 2
+        elsewhere = self._packets - self._used < (self._packets + 1) // 2
         if elsewhere:
             self._rows = self._reused.take()
             self._used = 0
@@ -171,17 +173,17 @@ def walk_records(
 class PcapWalker:
     """Walks the records that follow a pcap file header, and those of further captures behind it."""
 
-    def __init__(self, header: bytes) -> None:
-        """header: the FILE_HEADER bytes that open the file.
+    def __init__(self, header: bytes, packets: int = MAX_PACKETS) -> None:
+        """header: the FILE_HEADER bytes that open the file. packets: of a block at most.
 
         Raises ValueError, saying what was found, when they are cut short, of no known magic or of another version.
         """
-        self._room = PacketRoom()
+        self._room = PacketRoom(packets)
         self._read_header(header)
         self._room.left.linktype.fill(self._linktype)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        """Take the whole records of buffer[start:end], at most MAX_PACKETS. The block has arrays of its own."""
+        """Take the whole records of buffer[start:end], as many as a block may have. It has arrays of its own."""
         room = self._room.left
         position, count, corrupt = start, 0, None
         while True:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.block import Bytes, Int64s
 from flows.magics import PCAPNG_MAGIC
-from flows.pcap import MAX_CAPLEN, PacketRoom, Walk, u16, u32
+from flows.pcap import MAX_CAPLEN, MAX_PACKETS, PacketRoom, Walk, u16, u32
 from kernels.jit import U, entry, inner
 
 Interfaces = NDArray[np.int64]  # (k, INTERFACE_WIDTH), a row for each interface of the section, columns below
@@ -235,8 +235,9 @@ def clock(resolution: int) -> tuple[int, int, int]:
 class PcapngWalker:
     """Walks the blocks of a pcapng capture from its first section header on."""
 
-    def __init__(self, header: bytes) -> None:
-        """header: the first SHORTEST_SECTION_HEADER bytes of the file, which `walk` will see again.
+    def __init__(self, header: bytes, packets: int = MAX_PACKETS) -> None:
+        """header: the first SHORTEST_SECTION_HEADER bytes of the file, which `walk` will see again. packets: of a block
+        at most.
 
         Raises ValueError, saying what was found, when they are cut short or no section header.
         """
@@ -251,10 +252,10 @@ class PcapngWalker:
         self._interface_count = 0
         self._bare = MAX_BARE  # sections and interfaces that may still come
         self._last_ns = 0
-        self._room = PacketRoom()
+        self._room = PacketRoom(packets)
 
     def walk(self, buffer: Bytes, start: int, end: int) -> Walk:
-        """Take the packets of the whole blocks of buffer[start:end], at most MAX_PACKETS.
+        """Take the packets of the whole blocks of buffer[start:end], as many as a block may have.
 
         The block has arrays of its own.
         """

@@ -17,7 +17,7 @@ from flows.block import Bytes, PacketBlock
 from flows.byte_stream import ByteStream, CountingReader, RawFile
 from flows.compression import COMPRESSED, LONGEST_MAGIC, decompressed
 from flows.magics import CAPTURE_MAGICS, PCAP_MAGICS, PCAPNG_MAGIC
-from flows.pcap import FILE_HEADER, PcapWalker, Walk
+from flows.pcap import FILE_HEADER, MAX_PACKETS, PcapWalker, Walk
 from flows.pcapng import SHORTEST_SECTION_HEADER, PcapngWalker
 from flows.reuse import ReusedArrays
 from sensor.errors import InputError, reason_of
@@ -25,6 +25,7 @@ from sensor.files.magic import describe
 from sensor.sources.captures.objects import ObjectFile, is_object
 
 BUFFER_BYTES: Final = 1 << 20
+SMALL_RECORD: Final = 64  # bytes of a packet's record: hardly any is shorter
 FIRST_BYTES: Final = 512  # enough to recognise the type of a file that is no capture
 PIECE_BYTES: Final = 1 << 16  # that are parsed at once at least, where nobody is waited for
 STDIN: Final = "-"
@@ -67,7 +68,8 @@ class CaptureFile:
         self._buffer = self._buffers.take()
         self._start = self._end = 0  # bytes of the buffer that were read and not yet parsed
         self._base = 0  # offset of the buffer in the (decompressed) capture
-        self._walker = self._recognise()
+        # room for packets is in proportion to the buffer's, of which there may be thousands
+        self._walker = self._recognise(min(MAX_PACKETS, max(1, buffer_bytes // SMALL_RECORD)))
 
     @property
     def bytes_read(self) -> int:
@@ -94,7 +96,7 @@ class CaptureFile:
         """Close the file; standard input stays open."""
         self._raw.close()
 
-    def _recognise(self) -> Walker:
+    def _recognise(self, packets: int) -> Walker:
         first = self._first_bytes(FILE_HEADER)
         prefix = ""
         if packed := decompressed(self._stored, self._buffer[: self._end].tobytes()):
@@ -104,11 +106,12 @@ class CaptureFile:
             prefix = f"{name} of "
         try:
             if first[:4] in PCAP_MAGICS:
-                walker: Walker = PcapWalker(first[:FILE_HEADER])
+                walker: Walker = PcapWalker(first[:FILE_HEADER], packets)
                 self._start = FILE_HEADER
                 return walker
             if first[:4] == PCAPNG_MAGIC:
-                return PcapngWalker(self._first_bytes(SHORTEST_SECTION_HEADER)[:SHORTEST_SECTION_HEADER])
+                first = self._first_bytes(SHORTEST_SECTION_HEADER)
+                return PcapngWalker(first[:SHORTEST_SECTION_HEADER], packets)
         except ValueError as error:
             raise self._refusal(prefix + str(error)) from None
         if not first and self._stream.damage:

@@ -19,6 +19,9 @@ from sensor.sources.captures.files import CaptureFile
 MAX_HELD_BYTES: Final = 32 << 20  # of packets that may come between two that are put in order
 PACKET_BYTES: Final = 512  # that a packet counts as beside its own
 MAX_BUFFER_BYTES: Final = 4 * MAX_HELD_BYTES  # in which packets lie that wait
+# Captures of one time from which on each is read before it has come to its end: else every block of any of them would
+# be a step in which all are looked at.
+MANY: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,11 @@ class _Merged:
     rest: Part | None = None  # what was read and not given on, at least a packet
     uncertain: PacketBlock | None = None  # packets that may be stamped wrong, until the next one is known
     ended: bool = False
+    latest: int = 0  # packets of the block that was read last
 
     def fill(self, block: PacketBlock | None) -> None:
         """Take the next block of the capture, None at its end."""
-        self.ended = block is None
+        self.ended, self.latest = block is None, 0 if block is None else len(block)
         every = block if block is not None and len(block) else None
         if self.uncertain is not None:
             every = joined([self.uncertain, every]) if every is not None else self.uncertain
@@ -63,7 +67,13 @@ class _Merged:
             every, self.uncertain = every.select(slice(count)), every.select(slice(count, None))
         if count:
             in_order = places is newest
-            self.rest = Part(replace(every, clock_ns=places), newest, in_order)
+            part = Part(replace(every, clock_ns=places), newest, in_order)
+            self.rest = part if self.rest is None else followed(self.rest, part)
+
+    @property
+    def runs_low(self) -> bool:
+        """Whether less is left than half of what was read last, and reading on waits for nobody."""
+        return self.rest is None or (self.source.size is not None and 2 * len(self.rest.block) < self.latest)
 
     @property
     def reached_ns(self) -> int:
@@ -140,13 +150,13 @@ class MergedCaptures:
                 self._refill()
 
     def _refill(self) -> None:
+        many = len(self._open) >= MANY
         for merged in list(self._open):
-            while merged.rest is None:
-                if merged.ended:
-                    self._open.remove(merged)
-                    self._end_of(merged.source, merged.clock)
-                    break
+            while not merged.ended and (merged.runs_low if many else merged.rest is None):
                 merged.fill(self._read(merged.source, merged.blocks))
+            if merged.rest is None:
+                self._open.remove(merged)
+                self._end_of(merged.source, merged.clock)
 
 
 class _Held(NamedTuple):
@@ -244,6 +254,12 @@ class ReorderWindow:
         """Give packets a buffer of their own where they are few in the one they lie in, as a filter leaves them."""
         self._held = deque(_Held(packed(block), keys) for block, keys in self._held)
         self._buffer_bytes = sum(len(held.block.buffer) for held in self._held)
+
+
+def followed(part: Part, other: Part) -> Part:
+    """Two parts of one capture, one behind the other."""
+    newest = np.concatenate([part.newest, other.newest])
+    return Part(joined([part.block, other.block]), newest, part.in_order and other.in_order)
 
 
 def merged_parts(parts: Sequence[Part]) -> Part:

@@ -31,8 +31,8 @@ from sensor.sources.filters.packet_filter import PacketFilter
 
 Result = TypeVar("Result")
 
-BUFFERS_BYTES: Final = 256 << 20  # of all captures that may be merged
-LEAST_BUFFER_BYTES: Final = 64 << 10
+BUFFERS_BYTES: Final = 64 << 20  # of all captures that may be merged, a buffer each; what waits takes some four more
+LEAST_BUFFER_BYTES: Final = 16 << 10
 
 
 class ReadStopped(Exception):  # noqa: N818  # no error, but a request

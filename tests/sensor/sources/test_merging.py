@@ -117,13 +117,37 @@ def disturbed(rng: random.Random, packets: list[Packet]) -> list[Packet]:
 def test_merged_captures_do_not_depend_on_where_blocks_end(
     rng: random.Random, count: int, buffer: int, files: int
 ) -> None:
-    """Also where clocks are wrong, and packets of several captures have one time."""
+    """Also where clocks are wrong, packets of several captures have one time, and captures are many: read ahead."""
     parts: list[list[Packet]] = [[] for _ in range(files)]
     for packet in traffic(rng, count):
         rng.choice(parts).append(packet)
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         names = [stored(Path(directory, f"{i}"), disturbed(rng, part)) for i, part in enumerate(parts) if part]
-        assert outcome(names, buffer) == outcome(names, 1 << 20)
+        right = outcome(names, 1 << 20)
+        for many in (1, merging.MANY):
+            patch.setattr(merging, "MANY", many)
+            assert outcome(names, buffer) == right
+
+
+def test_captures_of_one_time_are_merged_in_few_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step looks at all of them: were each block of any a step, twice as many would take four times as long."""
+    names = []
+    for number in range(30):
+        packets = [udp(f"10.0.0.{number}:5", "10.0.0.9:53", at=i + number / 100) for i in range(200)]
+        names.append(stored(tmp_path / f"{number:02}", packets))
+    steps = 0
+    step = merging.MergedCaptures._next_part
+
+    def counted(captures: merging.MergedCaptures) -> Part:
+        nonlocal steps
+        steps += 1
+        return step(captures)
+
+    monkeypatch.setattr(merging.MergedCaptures, "_next_part", counted)
+    monkeypatch.setattr(stream, "LEAST_BUFFER_BYTES", 2000)
+    monkeypatch.setattr(stream, "BUFFER_BYTES", 2000)
+    assert sum(map(len, CaptureStream(names))) == 30 * 200
+    assert steps < 100  # of some 300 blocks
 
 
 @given(rng=seeds, count=st.integers(2, 120), buffer=st.sampled_from(BUFFERS), data=st.data())
