@@ -57,7 +57,7 @@ from kernels.hosts import ABSENT, EVICTED, find, mixed
 from kernels.jit import entry, inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import C_CLOCK, C_KIND, CLAIM_WORDS, CLAIMS_A_FLOW, Claims, tell
-from sensor.episodes.floods import answer, stream, unasked
+from sensor.episodes.floods import answer, aside, stream, unasked
 from sensor.episodes.pairs import beat_kind, beats, is_outward, may_beat, outward
 from sensor.episodes.sessions import crowd, questions, session
 from sensor.episodes.tables import (
@@ -214,7 +214,7 @@ def _record(
             found = answer(identity, i, first, target, now, hosts, words, levels, found)
         return found
     if role == UNJUDGED:
-        return _aside(identity, values, i, first, now, hosts.seed, pairs, words, levels, found)
+        return aside(identity, values, i, first, now, hosts.seed, pairs, words, levels, found)
     if role == ANSWER:
         if identity[i, PROTOCOL] not in (ICMP, ICMP6):
             found = answer(identity, i, first, target, now, hosts, words, levels, found)
@@ -225,20 +225,6 @@ def _record(
             levels, found,
         )  # fmt: skip
     return _attempt(identity, values, i, first, role, target, now, hosts, spots, pairs, words, levels, found)
-
-
-@inner
-def _aside(
-    identity: Identity, values: Values, i: int, first: bool, now: float, seed: NDArray[np.uint64], pairs: Rows,
-    words: Int64s, levels: Floats, found: int,
-) -> int:  # fmt: skip
-    """Datagrams to a port of discovery or traceroute that get no answer: no probe, but a flood may choose any port."""
-    high, low = pair_key(identity, i, seed)
-    pair = pair_row(high, low, now, pairs)
-    pairs.cells[pair, P_WITHOUT_10S] += first
-    level = pairs.cells[pair, P_WITHOUT_10S] / shapes.FLOOD_FROM_FLOWS
-    found = tell(i, shapes.FLOOD_FROM, pair, level, words, levels, found)
-    return stream(identity, values, i, pair, words, levels, found)
 
 
 @inner

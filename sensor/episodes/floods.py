@@ -10,7 +10,7 @@ from kernels.fading import Floats, Int64s, Rows, see, seen
 from kernels.jit import inner
 from sensor.episodes import shapes
 from sensor.episodes.claims import TOLD, tell
-from sensor.episodes.tables import H_ANSWERS_10S, H_SOURCES_AT, H_TALK_10S, WINDOW_S, pair_key, pair_row
+from sensor.episodes.tables import H_ANSWERS_10S, H_SOURCES_AT, H_TALK_10S, P_WITHOUT_10S, WINDOW_S, pair_key, pair_row
 
 _DURATION, _FWD_PACKETS, _BWD_PACKETS = INDEX["flow_duration"], INDEX["fwd_packets"], INDEX["bwd_packets"]
 
@@ -41,6 +41,20 @@ def unasked(
         return found
     high, low = pair_key(identity, i, seed)
     return tell(i, shapes.STREAM, pair_row(high, low, now, pairs), level, words, levels, found)
+
+
+@inner
+def aside(
+    identity: Identity, values: Values, i: int, first: bool, now: float, seed: NDArray[np.uint64], pairs: Rows,
+    words: Int64s, levels: Floats, found: int,
+) -> int:  # fmt: skip
+    """Datagrams to a port of discovery or traceroute that get no answer: no probe, but a flood may choose any port."""
+    high, low = pair_key(identity, i, seed)
+    pair = pair_row(high, low, now, pairs)
+    pairs.cells[pair, P_WITHOUT_10S] += first
+    level = pairs.cells[pair, P_WITHOUT_10S] / shapes.FLOOD_FROM_FLOWS
+    found = tell(i, shapes.FLOOD_FROM, pair, level, words, levels, found)
+    return stream(identity, values, i, pair, words, levels, found)
 
 
 @inner
