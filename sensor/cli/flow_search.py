@@ -125,7 +125,7 @@ def _shown(asked: "FlowSearch", options: SearchOptions) -> int:
     flows, rows = 0, _Rows()
     people = sys.stdout.isatty() and not options.json
     for part in found:
-        write_lines(rows.lines(part) if people else _json_lines(part))
+        write_lines(rows.lines(part) if people else json_lines(part))
         flows += len(part)
     return flows
 
@@ -239,7 +239,7 @@ _HEADER: Final = (
 )
 
 
-def _json_lines(found: "FoundFlows") -> Iterator[bytes]:
+def json_lines(found: "FoundFlows") -> Iterator[bytes]:
     """A record `logged-flow/1` each."""
     from sensor.alerts.flow_record import LoggedFlow, logged_flow_line
 

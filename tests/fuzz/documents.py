@@ -20,7 +20,6 @@ from pyarrow import parquet
 
 from flows.columns import NAMES
 from flows.kdd.columns import FLAGS, PROTOCOLS, SERVICES, kdd_columns
-from flows.meter import Meter
 from models.bundle import BundleError, load_bundle
 from sensor.alerts.alert import Endpoint
 from sensor.alerts.alert_record import alert_line
@@ -33,17 +32,15 @@ from sensor.api.kdd import KddFormat
 from sensor.api.problems import Problem
 from sensor.cli.build import load_model
 from sensor.errors import SensorError
-from sensor.flow_log.files import FlowsFile, open_flows
 from sensor.geoip.databases import opened
 from sensor.settings.config import Config, effective_config
 from sensor.site.file import read_notes
 from sensor.sources.captures.files import CaptureFile
-from sensor.synth.generate import SCENARIOS, generate
+from tests.fuzz.logs import flow_logs, read_flow_log
 from tests.fuzz.processes import REPOSITORY
 from tests.fuzz.promises import BrokenPromiseError, require
 from tests.support.alerts import an_alert
 from tests.support.capture_bytes import Arriving
-from tests.support.flow_logs import judged, logged, part
 from tests.support.geo import EXAMPLE_NET, LYON, cities
 from tests.support.native import a_drift_line, a_flow_line, a_logged_flow_line, a_stats_line, an_event_line
 from training.datasets.collection import read_dataset
@@ -74,6 +71,7 @@ class Document:
     read: Callable[[Path], object]
     refusals: tuple[type[Exception], ...]
     binary: bool = False
+    body: Callable[[bytearray], int] | None = None  # bytes before what says where they lie; None: nothing says that
     inputs: list[bytes] = field(default_factory=list)
     outcomes: set[str] = field(default_factory=set)
 
@@ -127,9 +125,26 @@ def try_one(kind: Document, scratch: Path, content: bytes) -> str:
 def changed(rng: np.random.Generator, kind: Document) -> bytes:
     """A changed copy of one of the inputs."""
     content = bytearray(kind.inputs[int(rng.integers(len(kind.inputs)))])
+    inside = kind.body is not None and rng.random() < 0.7
     for _ in range(int(rng.integers(1, 6))):
-        change(rng, content, kind)
+        if inside and kind.body is not None:
+            change_inside(rng, content, kind.body(content))
+        else:
+            change(rng, content, kind)
     return bytes(content)
+
+
+def change_inside(rng: np.random.Generator, content: bytearray, end: int) -> None:
+    """Other bytes in the place of some of the first, so that all lies where it lay."""
+    at = int(rng.integers(end))
+    other = rng.bytes(int(rng.choice([1, 2, 8, 100])))[: end - at]
+    content[at : at + len(other)] = other
+
+
+def parquet_body(content: bytearray) -> int:
+    """Bytes before the footer of a Parquet file, all where there is none."""
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    return end if end > 0 else max(1, len(content))
 
 
 def change(rng: np.random.Generator, content: bytearray, kind: Document) -> None:
@@ -177,11 +192,11 @@ def documents() -> tuple[Document, ...]:
         Document("site.yaml", site_notes, read_notes, (SensorError,)),
         Document("recipe.yaml", recipes, read_recipe, training),
         Document("flows.csv", flow_tables, read_flow_table, training),
-        Document("flows.parquet", parquet_tables, read_flow_table, training, binary=True),
+        Document("flows.parquet", parquet_tables, read_flow_table, training, binary=True, body=parquet_body),
         Document("kdd.csv", kdd_tables, lambda path: read_kdd(path, silent), training),
         Document("request.json", requests, read_request, (Problem,)),
         Document("request.csv", request_tables, read_request_table, (Problem,)),
-        Document("log.parquet", flow_logs, read_flow_log, (SensorError,), binary=True),
+        Document("log.parquet", flow_logs, read_flow_log, (SensorError,), binary=True, body=parquet_body),
         Document("manifest.json", manifests, read_manifest, (BundleError,)),
         Document("cities.mmdb", address_databases, read_addresses, (SensorError,), binary=True),
         Document("packed", packed_captures, read_capture, (SensorError,), binary=True),
@@ -252,9 +267,10 @@ def flow_tables() -> list[bytes]:
 def parquet_tables() -> list[bytes]:
     found = []
     for names in (NAMES[:12], NAMES):
-        table = pa.table({name: np.arange(3.0) for name in names} | {"label": ["BENIGN"] * 3})
+        labels = pa.array(["BENIGN", "PortScan", "Bot"]).dictionary_encode()
+        table = pa.table({name: np.arange(3.0) for name in names} | {"label": labels})
         sink = pa.BufferOutputStream()
-        parquet.write_table(table, sink)
+        parquet.write_table(table, sink, compression="none")  # so that changes reach the rows
         found.append(sink.getvalue().to_pybytes())
     return found
 
@@ -318,31 +334,6 @@ def read_request_table(path: Path) -> None:
     if not is_capture(content):
         for row_format in formats():
             row_format.parse(parse_csv(content, row_format).rows)
-
-
-@cache
-def flow_logs() -> list[bytes]:
-    packets = generate(SCENARIOS, 1, 0.2).packets
-    from flows.block import block_of
-
-    meter = Meter(4096)
-    meter.feed(block_of([packet.frame for packet in packets], [packet.ts_ns for packet in packets]))
-    records = meter.drain()
-    found = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, rows in enumerate((5, 60)):
-            path = logged(Path(scratch) / str(number), judged(part(records, 0, rows)))
-            found.append(path.read_bytes())
-    return found
-
-
-def read_flow_log(path: Path) -> None:
-    file: FlowsFile = open_flows(path)
-    with_times = file.first_ns, file.last_ns
-    require(with_times is not None, "no times")
-    columns = [name for name in ("src_ip", "verdict", "start_ns") if name in file.fragment.physical_schema.names]
-    for batch in file.rows(columns):
-        require(batch.num_columns == len(columns), "other columns than were asked for")
 
 
 @cache
