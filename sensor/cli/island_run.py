@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -125,7 +126,7 @@ class Islands:
             "count_hosts": self.count_hosts,
         }
         if self.options.scheduler is None:
-            pool = stack.enter_context(LocalPool(COMMAND, told, workers))
+            pool = stack.enter_context(LocalPool([*COMMAND, str(os.getpid())], told, workers))
             return pool, _started(pool)
         ready = UNJUDGED if table is not None else judged_by(self.config, load_model(self.config))
         site_notes(self.config)  # so that what is wrong with them is told here, and not of each worker

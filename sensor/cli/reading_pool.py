@@ -38,6 +38,7 @@ from sensor.jobs.accounts import account_of
 from sensor.jobs.pool import Limits, Page, Pool, Result, Task, Work
 from sensor.jobs.server import Lines, say, serve
 from sensor.printable import printable
+from sensor.process.children import end_with_parent
 from sensor.process.preloading import load
 
 if TYPE_CHECKING:
@@ -124,8 +125,13 @@ class Moving:
         self._page.move(run.progress.bytes_read)
 
 
-def main() -> None:
-    """Serve by standard input and output until the first is closed."""
+def main(parent: int | None = None) -> None:
+    """Serve by standard input and output until the first is closed.
+
+    parent: id of the process with which it ends, however that one does, also where it would not look at its input.
+    """
+    if parent is not None:
+        end_with_parent(parent)
     told, telling = os.dup(0), os.dup(1)
     os.dup2(2, 1)  # what is written to stdout by mistake must not be taken for news
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nor be read by a capture's name what is told to this process
@@ -319,4 +325,4 @@ def _census() -> "HostCensus":
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -76,8 +76,16 @@ class Run:
     def refuse_without_switches(self) -> None:
         """Raise LabError where the switches are gone: nobody could reach anybody."""
         if self.network.fabric.poll() is not None:
-            said = (self.directory / "fabric.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise LabError(f"the switches ended before the run: {said[-1] if said else 'without a word'}")
+            raise LabError(f"the switches ended before the run: {self._last_words()}")
+
+    def refuse_failed_switches(self) -> None:
+        """Raise LabError where the switches have not ended as they should: their captures may lack their ends."""
+        if self.network.fabric.returncode:
+            raise LabError(f"the switches failed at the end of the run: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        said = (self.directory / "fabric.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return said[-1] if said else "without a word"
 
     def left_s(self) -> float:
         """Seconds until the users' work ends."""
@@ -138,6 +146,7 @@ def _make(scenario: Scenario, directory: Path, output: Path, report: Report, sto
         with _services_up(going):
             _work(going)
             going.refuse_without_switches()
+    going.refuse_failed_switches()
     return going
 
 

@@ -1,5 +1,7 @@
 """The process that reads captures has loaded what its children need, so that none of them loads it anew."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from sensor.cli.reading_pool import _one
 from sensor.jobs.pool import Page, Result, Task
 from tests.support.command import DEMO, surroundings
+from tests.support.waiting import wait_until
 
 # A process that gets ready as the pool's does, and a child of it that does a task and says what it had to load.
 CHILD = """
@@ -57,3 +60,33 @@ def test_what_the_system_did_not_give_is_no_end_of_a_capture(
         found |= {"problems": problems, "account": account}
 
     assert _one(work, {"capture": "a.pcap", "part": str(tmp_path / "part")}, Page())["may_pass"] == may_pass
+
+
+# A process that begins the pool's, says its id, and waits.
+BEGINNER = """
+import os, subprocess, sys
+from sensor.cli.reading_pool import COMMAND
+process = subprocess.Popen([*COMMAND, str(os.getpid())], stdin=subprocess.PIPE)
+print(process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with the one that began it")
+def test_a_pool_that_stands_still_ends_with_the_run_that_is_killed() -> None:
+    command = [sys.executable, "-c", BEGINNER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings()) as run:
+        assert run.stdout is not None
+        pool = int(run.stdout.readline())
+        wait_until(lambda: os.readlink(f"/proc/{pool}/fd/0") == os.devnull)  # it has begun
+        os.kill(pool, signal.SIGSTOP)
+        run.kill()
+    wait_until(lambda: state_of(pool) in "ZX")
+
+
+def state_of(pid: int) -> str:
+    """A letter of proc_pid_stat(5); X where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
