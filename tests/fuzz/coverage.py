@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 # What takes bytes from outside, from the packet on: modules whose lines count.
 MODULES: Final = (
     "flows/decode.py", "flows/fragments.py", "flows/layers.py", "flows/linktypes.py", "flows/tunnels.py",
-    "flows/wireless.py",
+    "flows/wireless.py", "flows/names/dns.py", "flows/names/hello.py", "flows/names/segments.py", "flows/names/text.py",
     "flows/pcap.py", "flows/pcapng.py", "flows/byte_stream.py", "flows/compression.py", "sensor/files/magic.py",
     "sensor/sources/captures/files.py", "sensor/sources/live/tpacket.py",
 )  # fmt: skip
 CUTS = 12  # of each seed
-FRAMES, CAPTURES, BLOCKS, DOCUMENTS = 12_000, 4_000, 4_000, 200
+FRAMES, CAPTURES, BLOCKS, NAMES, DOCUMENTS = 12_000, 4_000, 4_000, 4_000, 200
 
 
 def main() -> int:
@@ -88,6 +88,7 @@ def run_all(scale: float) -> None:
             frames.take(chance, np.frombuffer(bytearray(content), dtype=np.uint8), kind)
     for target, inputs in (
         (frames, FRAMES), (guided.capture_target(), CAPTURES), (guided.ring_target(), BLOCKS),
+        (guided.name_target(), NAMES),
     ):  # fmt: skip
         guided.take_changed(np.random.default_rng(1), target, round(inputs * scale))
     edges.read_edge_captures()

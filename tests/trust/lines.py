@@ -20,7 +20,17 @@ from sensor.cli.stdout import stdout_stream, write_each
 from sensor.errors import OutputError
 from sensor.outputs.outputs import Outputs, prepared_outputs
 from sensor.outputs.transport import CONNECT_S
-from sensor.settings.outputs import FileEntry, KafkaEntry, OutputEntry, OwnFile, OwnStdout, SyslogEntry, UnixEntry
+from sensor.settings.outputs import (
+    FileEntry,
+    KafkaEntry,
+    MailEntry,
+    OutputEntry,
+    OwnFile,
+    OwnStdout,
+    SyslogEntry,
+    UnixEntry,
+    WebhookEntry,
+)
 from tests.support.alerts import an_alert
 from tests.trust.claim import Claim, Outcome
 
@@ -222,6 +232,19 @@ class Dead:
             "a socket that is never read": UnixEntry(type="unix", path=self._directory / "silent", queue_bytes=65536),
             "a datagram socket that is full": UnixEntry(
                 type="unix", path=self._directory / "full", socket="datagram", queue_bytes=65536
+            ),
+            "a webhook that accepts and never answers": WebhookEntry(
+                type="webhook", url=f"http://127.0.0.1:{deaf.getsockname()[1]}/", batch_s=0.0, queue_bytes=65536
+            ),
+            "a mail server that never greets": MailEntry(
+                type="mail",
+                host="127.0.0.1",
+                port=deaf.getsockname()[1],
+                security="none",
+                sender="a@example.org",
+                recipients="b@example.org",
+                batch_s=0.0,
+                queue_bytes=65536,
             ),
         }
         with suppress(ImportError):

@@ -13,6 +13,7 @@ from typing import Final
 
 from sensor.api.listening import ListenAddress, listening_socket
 from sensor.attach.place import listen
+from sensor.cli.kept_of_captures import whole_directory
 from sensor.errors import SensorError
 from sensor.files.exchange import exchange
 from sensor.files.ownership import APPEND, CREATE, make_owned_directory, open_owned
@@ -20,6 +21,7 @@ from sensor.files.replacing import BusyError, ReplacedDirectory
 from sensor.files.unfinished import create_locked, whole_file
 from sensor.flow_log.directory import LogDirectory
 from sensor.flow_log.files import LogName
+from sensor.jobs.run_directory import Capture, Identity, RunDirectory
 from sensor.outputs.spool import Spool
 from sensor.packets.directory import PacketDirectory
 from sensor.packets.packet_files import PacketFiles
@@ -116,9 +118,28 @@ def api_served(place: Path, _number: int) -> None:
         return
 
 
+def run_begun(place: Path, number: int) -> None:
+    """The directory of a run over captures (--run)."""
+    capture = Capture("a.pcap", 1)
+    with RunDirectory(place / f"run-{number}").held(Identity("1", "b", "s", {}), resume=False) as run:
+        run.make_room([capture])
+        with whole_file(run.part(capture)) as lines:
+            lines.write(b"{}\n")
+        run.keep_end(capture, {"sha256": ""})
+        run.discard(capture)
+
+
+def packets_of_a_capture(place: Path, number: int) -> None:
+    """Packets that one of many captures keeps, in a directory that gets its name at the end."""
+    with whole_directory(place / f"capture-{number % 3}") as making:
+        directory = PacketDirectory(making, 1 << 20)
+        directory.write(KEPT, b"abc")
+        directory.close()
+
+
 WRITERS: Final = (
     appended, appended_as_root, created, directory_made, packets_kept, packets_rotated, flows_logged, spooled,
-    page_written, bundle_replaced, socket_made, api_served,
+    page_written, bundle_replaced, socket_made, api_served, run_begun, packets_of_a_capture,
 )  # fmt: skip
 
 
@@ -223,8 +244,8 @@ def exchange_names(attacked: Path) -> None:
 CLAIMS: Final = (
     Claim(
         "renamers",
-        "Whatever is started as root writes to no file of root's and gives none away, while whoever owns a directory "
-        "on the way exchanges it, and files in it, for links.",
+        "A sensor that is started as root writes to no file of root's and gives none away, while whoever owns a "
+        "directory on the way exchanges it, and files in it, for links.",
         "races",
         renamers,
         minutes=0.7,

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from sensor.errors import INTERNAL, SensorError
+from sensor.fleet.file import read_fleet
 from sensor.progress.latest import Latest
 from sensor.progress.progress import Progress
 from sensor.progress.prometheus import MetricsServer
@@ -133,8 +135,13 @@ def watched(token: str | None) -> Iterator[Watched]:
                     thread.join(30)
 
 
-def attack(port: int, sends: list[Send], seconds: float, pause_s: float = 0.0) -> int:
-    """Have connections send what they can, again and again; how many were opened. pause_s: between two of a byte."""
+def attack(
+    port: int, sends: list[Send], seconds: float, pause_s: float = 0.0, ended: Counter[Send] | None = None
+) -> int:
+    """Have connections send what they can, again and again; how many were opened. pause_s: between two of a byte.
+
+    ended: gets how many of each kind the server has ended.
+    """
     selector = selectors.DefaultSelector()
     opened = 0
     end = time.monotonic() + seconds
@@ -171,6 +178,8 @@ def attack(port: int, sends: list[Send], seconds: float, pause_s: float = 0.0) -
             if gone:
                 selector.unregister(client)
                 client.close()
+                if ended is not None:
+                    ended[send] += 1
                 open_one(send)
         time.sleep(pause_s)
     for key in list(selector.get_map().values()):
@@ -252,10 +261,14 @@ SLOW: Final[tuple[Send, ...]] = (
 
 def slow(scale: float) -> Outcome:
     """Two thousand connections that send nothing, or a byte now and then."""
-    each = max(20, int(500 * min(scale, 1)))
+    each, ended = max(20, int(500 * min(scale, 1))), Counter[Send]()
     with watched(None) as seen:
-        tries = attack(seen.server.port, [send for send in SLOW for _ in range(each)], 40.0, pause_s=0.2)
+        tries = attack(seen.server.port, [send for send in SLOW for _ in range(each)], 40.0, pause_s=0.2, ended=ended)
         outcome = seen.verdict(tries, "slow clients")
+        for number, send in enumerate(SLOW):
+            if ended[send] < each:
+                words = f"{ended[send]} of {each} clients of kind {number} were ended"
+                outcome = Outcome(tries, [*outcome.failures, words])
         time.sleep(1)
         left = len(list(Path(f"/proc/{seen.server.process.pid}/fd").iterdir()))
         if left > 200:
@@ -388,6 +401,7 @@ def yaml_readings(kind: str, text: str) -> Iterator[tuple[str, float]]:
         partial(read_pairs, expected="labels"),
         read_recipe,
         read_scenario,
+        read_fleet,
     )
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "bomb.yaml"
@@ -522,8 +536,8 @@ CLAIMS: Final[tuple[Claim, ...]] = (
     ),
     Claim(
         "yaml-bombs",
-        f"Settings, notes of a site, label maps, recipes and scenarios that are made to grow are refused in one line "
-        f"within {YAML_CPU_S:g} s of CPU time",
+        f"Settings, notes, label maps, recipes, scenarios and fleet lists that are made to grow are refused in one "
+        f"line within {YAML_CPU_S:g} s of CPU time",
         "readings",
         yaml_bombs,
     ),

@@ -7,6 +7,7 @@ are full.
 """
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -40,6 +41,7 @@ from flows.columns import COLUMNS, INDEX
 from flows.context.context import Context
 from flows.meter import Meter
 from models.fusion import ATTACK, BENIGN, Judgement
+from sensor.alerts.alert import Alert
 from sensor.episodes.episodes import Episodes
 from sensor.judging.judge import Judge
 from sensor.run.detection import in_parts
@@ -236,6 +238,8 @@ def storm(hosts: int) -> Outcome:
     through(episodes, in_turn(scanners(hosts // 2), guessers(hosts // 2)), memory)
     found = held(episodes, capacity)
     episodes.finish()
+    if not episodes.merged:
+        found.append("no host was folded into a storm")
     if len(episodes.held):
         found.append(f"{len(episodes.held)} episodes after the end, expected none")
     return memory.outcome(hosts, found, more=f", room for {capacity:,}, {episodes.merged:,} hosts in storms")
@@ -244,11 +248,15 @@ def storm(hosts: int) -> Outcome:
 def told_one_by_one(hosts: int) -> Outcome:
     """The same without a budget of alerts: each host has an alert of its own."""
     capacity = capacity_for(hosts)
-    episodes, memory = watched(capacity, None), Memory()
-    through(episodes, in_turn(guessers(hosts)), memory)
+    episodes, memory, told = watched(capacity, None), Memory(), Counter[str]()
+    for batch, judgement in in_turn(guessers(hosts)):
+        told.update(item.action for item in episodes.observe(batch, batch.values, judgement) if isinstance(item, Alert))
+        memory.look()
     found = held(episodes, capacity)
     early = episodes.evicted["open episodes"]
-    episodes.finish()
+    told.update(item.action for item in episodes.finish() if isinstance(item, Alert))
+    if not early or not told["opened"] == told["closed"] == hosts:
+        found.append(f"{told['opened']:,} alerts opened and {told['closed']:,} closed, expected {hosts:,} each")
     return memory.outcome(hosts, found, more=f", room for {capacity:,}, {early:,} alerts closed early")
 
 
