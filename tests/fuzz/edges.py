@@ -4,12 +4,15 @@ They begin every run beside the frames and captures of the other modules, and wh
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 import lz4.frame
@@ -20,7 +23,7 @@ from flows.compression import unpacked
 from flows.fragments import ENTRIES
 from flows.pcapng import MAX_INTERFACES
 from sensor.errors import InputError
-from sensor.sources.captures.files import captures_in, open_capture, skipped_in
+from sensor.sources.captures.files import captures_in, captures_of_stream, open_capture, skipped_in
 from tests.fuzz import frames, readers
 from tests.support import capture_bytes as form
 from tests.support.capture_bytes import Arriving, Packet
@@ -184,11 +187,14 @@ def read_odd_places(scratch: Path) -> None:
     (scratch / "below" / "one.pcap").write_bytes(whole)
     (scratch / "below" / ".hidden").write_bytes(whole)
     (scratch / "two.gz").write_bytes(gzip.compress(whole))
+    pieces = [whole[at : at + 40] for at in range(0, len(whole), 40)]
+    (scratch / "pieces.gz").write_bytes(b"".join(gzip.compress(piece, mtime=0) for piece in pieces))
     (scratch / "text").write_text("no capture")
     (scratch / "dangling").symlink_to(scratch / "nowhere")
     (scratch / "below" / "circle").symlink_to(scratch)
     names = [str(scratch), str(scratch / "text"), "-"]
     for name in (
+        *captures_of_stream([*names, str(scratch / "nowhere"), str(scratch / "two.gz")]),
         *captures_in(names[:2]),
         *skipped_in(names),
         str(scratch / "nowhere"),
@@ -196,13 +202,25 @@ def read_odd_places(scratch: Path) -> None:
         "\0"[:0] or "x" * 300,
     ):
         with suppress(InputError):
-            source = open_capture(name)
+            source = open_capture(name, check=lambda _unpacked: None)
             for _ in source:
                 source.bytes_read  # noqa: B018  # as progress asks for it
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    os.write(writing, whole)
-    os.close(writing)
-    for _ in open_capture(f"/dev/fd/{reading}"):
+    later = threading.Timer(0.05, lambda: (os.write(writing, whole), os.close(writing)))
+    later.start()
+    # as it is where somebody made standard input non-blocking
+    for _ in open_capture(f"/dev/fd/{reading}", opened=lambda _name: FileIO(reading, closefd=False)):
         pass
+    later.join()
     os.close(reading)
+    with suppress(InputError):
+        open_capture(scratch / "two.gz", opened=Refusing)
+
+
+class Refusing(FileIO):
+    """A file that the system opens and does not read."""
+
+    def readinto(self, _view: object, /) -> int:
+        """Fail as a disk does."""
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
