@@ -60,6 +60,7 @@ class Trial:
     scratch: Path
     packets: Sequence[Packet]
     words: list[str] = field(default_factory=list)
+    alerts: str = ""  # SHA-256 of the alerts alone
 
     def environment(self) -> dict[str, str]:
         """Variables that must not matter."""
@@ -102,7 +103,10 @@ class Trial:
         said = process.stderr.read()
         if process.wait(timeout=300):
             raise RuntimeError(said.decode())
-        return digest_of(out.read_bytes())
+        content = out.read_bytes()
+        lines = content.splitlines(keepends=True)
+        self.alerts = digest_of(b"".join(line for line in lines if b'"kind":"alert"' in line))
+        return digest_of(content)
 
     def inputs(self, way: str) -> tuple[list[str], Callable[..., None] | None]:
         """Names of the captures, and what feeds the process's standard input or a pipe."""
@@ -155,7 +159,8 @@ class Trial:
         )
         if done.returncode:
             raise RuntimeError(done.stderr.decode()[-500:])
-        return done.stdout.decode().strip()
+        self.alerts = done.stdout.decode().strip()
+        return self.alerts
 
 
 def digest_of(content: bytes) -> str:
@@ -196,18 +201,22 @@ def try_one_result(scale: float) -> Outcome:
     packets = generate(SCENARIOS, 3, MINUTES).packets
     runs = max(2, round(RUNS * scale))
     found: dict[str, dict[str, list[str]]] = {"read": {}, "live": {}}
+    alerts = Counter[str]()  # of both
     with tempfile.TemporaryDirectory(prefix="flowvigil-result-") as scratch:
         for number in range(runs):
             trial = Trial(random.Random(number), Path(scratch), packets)
             kind = "live" if number < runs * LIVE_SHARE else "read"
             result = trial.live() if kind == "live" else trial.read()
             found[kind].setdefault(result, []).append(f"run {number} ({', '.join(trial.words)})")
+            alerts[trial.alerts] += 1
     failures = []
     for kind, results in found.items():
         usual = max(results.values(), key=len, default=[])
         failures += [
             f"{kind}: another result in {words}" for same in results.values() if same is not usual for words in same
         ]
+    if len(alerts) > 1 and not failures:
+        failures.append("a live capture has other alerts than read")
     counts = Counter(len(results) for results in found.values() if results)
     lines = next(iter(found["read"]), "nothing")
     return Outcome(runs, failures, f"SHA-256 {lines[:12]}… in every run" if set(counts) == {1} else f"{found.keys()}")
