@@ -187,12 +187,14 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
     receiving_since: float | None = None  # None between requests
     sending_since: float | None = None  # None while no answer waits to be taken
     lingering_since: float | None = None  # None before the end
+    fruitless_since: float  # its beginning, or when a request of it was whole or an answer moved last
     _last_answer = False  # whether one was made after which the connection ends
     _is_waiting = False  # for an answer to be taken, before the next request is answered
 
     def __init__(self, rules: Rules, server: Any, sock: socket.socket, addr: Any, adj: Any, **options: Any) -> None:
         self._answers = HeldBytes(rules.budget)
         super().__init__(server, sock, addr, adj, **options)
+        self.fruitless_since = self.last_activity
         self.parser_class = partial(self._new_request, rules)
 
     def _new_request(self, rules: Rules, adj: Any) -> ReceivedRequest:
@@ -242,7 +244,7 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
             if not consumed or any(request.refusal or request.error for request in self.requests):
                 break
         if self.request is None:
-            self.receiving_since = None
+            self.receiving_since, self.fruitless_since = None, time.time()
         return consumed
 
     def service(self) -> None:
@@ -273,6 +275,8 @@ class Connection(HTTPChannel):  # type: ignore[misc] # waitress is untyped
     def _flush_some(self, do_close: bool = True) -> bool:
         with self.outbuf_lock:  # the loop would not wait for a thread that asks for the next body
             sent = bool(super()._flush_some(do_close))
+            if sent:
+                self.fruitless_since = time.time()
             self._settle()
         return sent
 

@@ -110,11 +110,11 @@ class ApiServer(TcpWSGIServer):  # type: ignore[misc] # waitress is untyped
             self._make_room()
 
     def _make_room(self) -> None:
-        """Close those that wait longest, of the address that has most; last those whose body or answer is under way."""
+        """Close those without a request for longest, of the address that has most; last those with a body or answer."""
         kept = [one for one in self.active_channels.values() if not one.will_close]
         idle = [one for one in kept if not one.is_answering]
         crowd = Counter(one.addr[0] for one in idle)
-        idle.sort(key=lambda one: (-crowd[one.addr[0]], one.in_body or one.is_busy, one.last_activity))
+        idle.sort(key=lambda one: (-crowd[one.addr[0]], one.in_body or one.is_busy, one.fruitless_since))
         for one in idle[: max(len(kept) - CONNECTIONS, 0)]:
             one.give_way()
 

@@ -1,5 +1,6 @@
 """What the server takes in, and what it refuses before it has it: bodies, chunks, uploads, pipelines, time."""
 
+import http.client
 import json
 import socket
 import struct
@@ -157,6 +158,23 @@ def test_a_new_connection_has_room_where_all_wait(guarded: Served) -> None:
         began = time.monotonic()
         assert guarded.ask("GET", "/healthz").status == 200
         assert time.monotonic() - began < 5
+
+
+def test_who_sends_a_byte_now_and_then_gives_way_before_who_asks(guarded: Served) -> None:
+    here = ("127.0.0.1", guarded.port)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(here, timeout=20)) for _ in range(server.CONNECTIONS - 1)]
+        asking = http.client.HTTPConnection(*here, timeout=20)
+        stack.callback(asking.close)
+        asking.request("GET", "/healthz")
+        assert asking.getresponse().read()
+        for client in slow:
+            client.sendall(b"G")
+        for _ in range(50):
+            stack.enter_context(socket.create_connection(here, timeout=20))
+        assert guarded.ask("GET", "/healthz").status == 200  # those before it have their places
+        asking.sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert asking.sock.recv(12) == b"HTTP/1.1 200"
 
 
 def test_what_is_held_never_goes_beyond_the_budget() -> None:
