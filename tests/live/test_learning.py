@@ -19,7 +19,7 @@ from tests.support.sensors import Watch, notified, watching
 pytest.importorskip("sklearn")
 pytestmark = [pytest.mark.live, pytest.mark.takes(25)]
 
-RATE = 500  # packets a second
+RATE = 1000  # packets a second: sessions end each 1.2 s
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_watch_learns_the_site_takes_it_over_and_keeps_it(cable: tuple[str, st
     left, right = cable
     settings, site = directory / "flowvigil.yaml", directory / "site"
     settings.write_text("stats: {interval_s: 1}\n")
-    options = ("-c", str(settings), "--set", "process.user=root", "--learn", str(site), "--learn-for", "2s")
+    options = ("-c", str(settings), "--set", "process.user=root", "--learn", str(site), "--learn-for", "4s")
     with traffic(left, directory, 9), watching(right, directory, *options, write=False) as watch:
         deadline = time.monotonic() + 40
         while not events(watch, "bundle-exchanged"):
