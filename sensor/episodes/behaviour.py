@@ -258,9 +258,8 @@ def _attempt(
     cells = pairs.cells
     fresh = cells[pair, P_FLOWS] == 0
     cells[pair, P_FLOWS] += first
-    if (
-        without or identity[i, PROTOCOL] == TCP
-    ):  # of many connections that are opened and say nothing each takes a place
+    # Of many connections that are opened and say nothing each takes a place.
+    if without or identity[i, PROTOCOL] == TCP:
         cells[pair, P_WITHOUT_10S] += first
         found = tell(
             i, shapes.FLOOD_FROM, pair, cells[pair, P_WITHOUT_10S] / shapes.FLOOD_FROM_FLOWS, words, levels, found

@@ -56,9 +56,9 @@ TORRENT_FLOWS: Final = 5000.0  # flows without data in a second, of one source t
 MANY_SOURCES: Final = 20.0  # within 10 s
 REFLECTION_PACKETS: Final = 100.0  # of answers within 10 s that their target did not ask for, twice what it exchanges
 REFLECTORS: Final = 10.0  # within 10 s
-# Services beyond the system ports that answer more than they are asked (CISA, TA14-017A): SSDP, Apple Remote Desktop,
-# WS-Discovery, mDNS, CoAP, Ubiquiti, memcached, Steam, Plex, DVRs.
-REFLECTING_PORTS: Final = (1900, 3283, 3702, 5353, 5683, 10001, 11211, 27015, 32414, 37810)
+# Services beyond the system ports that answer more than they are asked (CISA, TA14-017A): Apple Remote Desktop, CoAP,
+# Ubiquiti, memcached, Steam, Plex, DVRs. Those of discovery have a role of their own (flows.roles).
+REFLECTING_PORTS: Final = (3283, 5683, 10001, 11211, 27015, 32414, 37810)
 STREAM_ECHOES_PER_S: Final = 100.0  # ping sends one; 100 is its flood mode
 STREAM_ANSWERS_PER_S: Final = 8000.0  # that nobody asked for, of one host, and errors: Linux sends a thousand at most
 STREAM_PACKETS_PER_S: Final = 800.0  # of UDP without answers, more than a film of 8 Mbit/s

@@ -4,7 +4,7 @@ import pytest
 
 from flows.batch import FlowBatch
 from flows.roles import ANSWER, FAILED, OPENED, TALK, UNJUDGED, role_of
-from tests.support.packets import Packet, ip, metered, tcp, udp
+from tests.support.packets import Packet, ip, metered, segments, tcp, udp
 
 NAMES = {UNJUDGED: "not judged", ANSWER: "an answer", FAILED: "failed", OPENED: "opened", TALK: "talk"}
 A, B = "10.0.0.1", "10.0.0.2"
@@ -12,16 +12,6 @@ CLIENT, SERVER = f"{A}:40000", f"{B}:443"
 A6, B6 = "[2001:db8::1]", "[2001:db8::2]"
 IGMP, GRE, SCTP, ICMP, ICMP6 = 2, 47, 132, 1, 58
 DATA, INIT, INIT_ACK, ABORT = 0, 1, 2, 6
-
-
-def segments(*turns: str) -> list[Packet]:
-    """TCP segments of client and server by turns: "> S" is the client's SYN, "< PA 10" ten bytes of the server's."""
-    packets = []
-    for number, turn in enumerate(turns):
-        direction, flags, *payload = turn.split()
-        ends = (CLIENT, SERVER) if direction == ">" else (SERVER, CLIENT)
-        packets.append(tcp(*ends, flags, at=number * 0.01, payload=int(payload[0]) if payload else 0))
-    return packets
 
 
 def icmp(source: str, target: str, *types: int, protocol: int = ICMP) -> list[Packet]:

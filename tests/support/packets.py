@@ -55,3 +55,17 @@ def metered(packets, **settings) -> FlowBatch:
     """Records of a whole capture."""
     meter = Meter(**({"capacity": 64} | settings))
     return concatenate([meter.feed(block(packets)), meter.drain()])
+
+
+def segments(*turns: str) -> list[Packet]:
+    """TCP segments of the client 10.0.0.1:40000 and the server 10.0.0.2:443 by turns.
+
+    "> S" is the client's SYN, "< PA 10" ten bytes of the server's.
+    """
+    client, server = "10.0.0.1:40000", "10.0.0.2:443"
+    packets = []
+    for number, turn in enumerate(turns):
+        direction, flags, *payload = turn.split()
+        ends = (client, server) if direction == ">" else (server, client)
+        packets.append(tcp(*ends, flags, at=number * 0.01, payload=int(payload[0]) if payload else 0))
+    return packets

@@ -4,20 +4,9 @@ import pytest
 
 from flows.roles import FAILED, OPENED, TALK
 from sensor.episodes.unopened import act_of
-from tests.support.packets import Packet, metered, tcp
+from tests.support.packets import metered, segments
 
-CLIENT, SERVER = "10.0.0.1:40000", "10.0.0.2:443"
 NAMES = {FAILED: "failed", OPENED: "opened", TALK: "talk"}
-
-
-def segments(*turns: str) -> list[Packet]:
-    """TCP segments of client and server by turns: "> S 1" is the client's SYN with a byte."""
-    packets = []
-    for number, turn in enumerate(turns):
-        direction, flags, *payload = turn.split()
-        ends = (CLIENT, SERVER) if direction == ">" else (SERVER, CLIENT)
-        packets.append(tcp(*ends, flags, at=number * 0.01, payload=int(payload[0]) if payload else 0))
-    return packets
 
 
 CASES = {
