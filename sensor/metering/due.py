@@ -36,7 +36,6 @@ PART_LEAST: Final = 32
 # For which a part may keep whoever takes it from the ring. Half a core judges 256 records in some 40 ms, with what they
 # give rise to; a slower one, or one that others use, gets smaller parts.
 PART_S: Final = 0.03
-PART_BEHIND_S: Final = 0.04
 MOST: Final = 32_768  # records that may wait, some 25 MB
 # Of one moment that are put in order together, some 110 MB: where time stands still, as in a capture of one stamp, all
 # records are of one moment, and the first are handed on before the last.
@@ -76,17 +75,17 @@ class PartSize:
     """How many records a part has, by how long the latest ones took."""
 
     def __init__(self) -> None:
-        self._each_s = PART_S / PART  # running mean
+        self._each_s = PART_S / PART  # the dearest of late: up at once, down by a quarter of the difference
 
     def most(self, *, behind: bool) -> int:
         """Records of the next part at most. behind: whether the ring fills up."""
-        most, allowed_s = (PART_BEHIND, PART_BEHIND_S) if behind else (PART, PART_S)
-        return max(PART_LEAST, min(most, int(allowed_s / max(self._each_s, 1e-9))))
+        return max(PART_LEAST, min(PART_BEHIND if behind else PART, int(PART_S / max(self._each_s, 1e-9))))
 
     def took(self, records: int, seconds: float) -> None:
         """Take in how long a part took; of a few records nothing is learnt."""
         if records >= PART_LEAST:
-            self._each_s += (seconds / records - self._each_s) / 4
+            latest_s = seconds / records
+            self._each_s = max(latest_s, self._each_s + (latest_s - self._each_s) / 4)
 
 
 def in_moments(records: FlowBatch, most: int) -> Iterator[FlowBatch]:

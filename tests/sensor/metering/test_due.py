@@ -151,6 +151,17 @@ def test_a_part_takes_as_long_as_it_may_whatever_records_cost(each_s: float, eac
     assert most == PART or took_s > 0.8 * PART_S
 
 
+@given(st.floats(1e-5, 3e-4), st.floats(1, 8))
+def test_a_part_of_dear_records_takes_little_longer_where_cheap_ones_came_before(each_s: float, dearer: float) -> None:
+    size = PartSize()
+    for _ in range(40):
+        cheap = size.most(behind=True)
+        size.took(cheap, cheap * each_s)
+        dear = size.most(behind=True)
+        size.took(dear, dear * dearer * each_s)
+    assert dear == PART_LEAST or dear * dearer * each_s < 1.35 * PART_S
+
+
 def many_flows(start: float, count: int = FLOWS) -> PacketBlock:
     """A packet each of so many flows, which all fall due together."""
     packets = [udp(f"10.{i >> 8}.{i & 255}.1:5000", "10.9.9.9:53", payload=10, at=start) for i in range(count)]
