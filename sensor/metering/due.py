@@ -36,7 +36,7 @@ PART_LEAST: Final = 32
 # For which a part may keep whoever takes it from the ring. Half a core judges 256 records in some 40 ms, with what they
 # give rise to; a slower one, or one that others use, gets smaller parts.
 PART_S: Final = 0.03
-MOST: Final = 32_768  # records that may wait, some 25 MB
+MOST: Final = 65_536  # records that may wait, some 50 MB
 # Of one moment that are put in order together, some 110 MB: where time stands still, as in a capture of one stamp, all
 # records are of one moment, and the first are handed on before the last.
 TOGETHER: Final = 131_072
@@ -121,9 +121,9 @@ class DueRecords:
         return self._count + len(self._newest)
 
     @property
-    def too_many(self) -> bool:
-        """Whether more wait than may."""
-        return self._count > MOST
+    def fill(self) -> float:
+        """Share of the records that may wait which do; above 1 where too many do."""
+        return self._count / MOST
 
     def add(self, records: FlowBatch, until_ns: int) -> None:
         """Append records that were reported after those that wait.

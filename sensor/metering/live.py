@@ -136,10 +136,10 @@ class LiveTurns:
                 due.add(records, until_ns)
                 if not self._first_ns and len(block):
                     self._first_ns = int(block.ts_ns[0])
-                if self._overload.observe(capture.fill):
+                if self._overload.observe(max(capture.fill, due.fill)):
                     self._adapt(self._overload.step)
                 yield from self._part(due, until_ns)
-                while due.too_many or (len(due) and not capture.look()):
+                while due.fill > 1 or (len(due) and not capture.look()):
                     yield from self._part(due, until_ns)
                 asked_ns = capture.steady_now_ns()
             if self._lost_packets:

@@ -1,9 +1,11 @@
 """What is done when more packets come than can be metered: stated steps, one after the other.
 
-How full the ring is decides, and nothing else: it is what is lost when it overflows. A step is taken at once, the next
-only while the ring does not get emptier, and one is left as soon as that lasts: after a moment in which the sensor was
-held up it sees everything again within seconds, and load near the limit does not make it waver, as each step that was
-left too early is kept twice as long the next time (exponential backoff). It knows no ring and no meter.
+How full the room for what waits is decides, and nothing else: that of packets, the ring, which are lost when it
+overflows, or that of flow records, for which the ring is left alone when none is left, whichever is fuller. A step is
+taken at once, the next only while it does not get emptier, and one is left as soon as that lasts: after a moment in
+which the sensor was held up it sees everything again within seconds, and load near the limit does not make it waver, as
+each step that was left too early is kept twice as long the next time (exponential backoff). It knows no ring and no
+meter.
 """
 
 from collections.abc import Callable
@@ -31,14 +33,14 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("a quarter of the flow table is used", SHORT_NS, 0.25),
     *(Step(f"one flow in {keep} is metered", SHORT_NS, 0.25, keep) for keep in (2, 4, 8, 16, 32, 64)),
 )
-FULL, HIGH, LOW = 0.9, 0.5, 0.1  # share of the ring that waits
+FULL, HIGH, LOW = 0.9, 0.5, 0.1  # share of the room that is taken
 UP_S: Final = 0.1  # long enough to see whether a step helps, short against the time in which the ring fills up
-DOWN_LEAST_S, DOWN_MOST_S = 1.0, 16.0  # of a nearly empty ring, until a step is left
+DOWN_LEAST_S, DOWN_MOST_S = 1.0, 16.0  # of a nearly empty room, until a step is left
 CALM_S: Final = 60.0  # without any step, after which the next overload is another one
 
 
 class Overload:
-    """The step that the ring's filling asks for."""
+    """The step that the filling of the room asks for."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """clock: seconds, never backwards."""
@@ -47,8 +49,8 @@ class Overload:
         self._down_s = DOWN_LEAST_S
         self._left = False  # whether the last change was a step that was left
         self._changed = -UP_S  # the last step, up or down
-        self._busy = clock()  # when the ring was last not nearly empty
-        self._fill, self._filled = 0.0, -UP_S  # how full the ring was, and when: the latest of UP_S ago or more
+        self._busy = clock()  # when the room was last not nearly empty
+        self._fill, self._filled = 0.0, -UP_S  # how full it was, and when: the latest of UP_S ago or more
 
     @property
     def step(self) -> Step:
@@ -56,7 +58,7 @@ class Overload:
         return STEPS[self._level]
 
     def observe(self, fill: float) -> bool:
-        """Take in the share of the ring that waits; whether the step has changed."""
+        """Take in the share of the room that is taken; whether the step has changed."""
         now = self._clock()
         before = self._level
         if fill > LOW:
@@ -74,7 +76,7 @@ class Overload:
         return True
 
     def _draining(self, fill: float) -> bool:
-        """Whether the ring gets emptier, with some room left, so that what is done suffices."""
+        """Whether it gets emptier, with some room left, so that what is done suffices."""
         return self._level > 0 and fill < min(self._fill, FULL)
 
     def _up(self, now: float) -> None:

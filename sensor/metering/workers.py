@@ -30,7 +30,7 @@ from sensor.process.children import Child, settled
 from sensor.sources.capture import CaptureStatistics, LinkEvent
 
 PATIENCE_S: Final = 3.0  # a worker that tells nothing for so long is not waited for: its records may come late
-WAITING: Final = 4 * MOST  # records that wait for whoever is behind, beyond which nobody is waited for; some 120 MB
+WAITING: Final = 2 * MOST  # records that wait for whoever is behind, beyond which nobody is waited for; some 120 MB
 SILENCE_S: Final = 10.0  # workers give a turn at least ten times a second; one that computes may take some seconds
 LOOK_S: Final = 0.1  # between two looks at every worker
 UNHEARD_S: Final = 1.0  # of silence that count between two looks: in a longer time nobody has listened

@@ -63,12 +63,12 @@ def test_it_is_complete_up_to_the_first_that_waits() -> None:
     assert due.complete_until(10_000) == 10_000
 
 
-def test_more_than_may_wait_are_too_many() -> None:
+def test_the_room_is_full_with_as_many_as_may_wait() -> None:
     due = DueRecords()
-    due.add(records(MOST), END_NS)
-    assert not due.too_many
-    due.add(records(1), END_NS)
-    assert due.too_many
+    due.add(records(MOST // 2), END_NS)
+    assert due.fill == 0.5
+    due.add(records(MOST // 2 + 1), END_NS)
+    assert due.fill > 1
 
 
 # Few moments, few ends: most records have others of the same moment, many of the same first packet.
@@ -178,6 +178,29 @@ def test_a_second_in_which_many_flows_end_is_handed_on_in_parts(busy: bool) -> N
     assert max(len(turn.records) for turn in turns) <= PART
     moments = [turn.until_ns for turn in turns]
     assert moments == sorted(moments)
+
+
+def test_many_records_that_wait_are_an_overload_and_do_not_keep_it_from_packets_that_come() -> None:
+    count, blocks = int(0.8 * MOST), 60
+    turns_at: list[int] = []  # how many blocks had come
+    came = [0]
+
+    def comes() -> None:
+        came[0] += 1
+
+    one = [
+        block_of([udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame], [T0 + 500 * 10**9 + i])
+        for i in range(blocks)
+    ]
+    capture = ScriptedCapture([(comes, many_flows(0.0, count)), *((comes, block) for block in one)], busy=True)
+    now_s = [0.0]
+    steps = []
+    for turn in LiveTurns(capture, Meter(2 * count, news_only=True), clock=lambda: now_s[0]):
+        turns_at.append(came[0])
+        steps.append(turn.totals.overload)
+        now_s[0] += 1e-4 * len(turn.records)
+    assert max(turns_at.count(block) for block in range(1, blocks)) == 1
+    assert steps[blocks // 2] != ""
 
 
 def test_whoever_takes_long_over_records_gets_fewer_at_once() -> None:
