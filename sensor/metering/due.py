@@ -77,9 +77,14 @@ class PartSize:
     def __init__(self) -> None:
         self._each_s = PART_S / PART  # the dearest of late: up at once, down by a quarter of the difference
 
-    def most(self, *, behind: bool) -> int:
-        """Records of the next part at most. behind: whether the ring fills up."""
-        return max(PART_LEAST, min(PART_BEHIND if behind else PART, int(PART_S / max(self._each_s, 1e-9))))
+    def most(self, *, behind: bool, spent_s: float = 0.0) -> int:
+        """Records of the next part at most.
+
+        behind: whether the ring fills up. spent_s: for how long nobody has looked at it by now; a part gets shorter for
+        that, down to half.
+        """
+        allowed_s = max(PART_S - spent_s, PART_S / 2)
+        return max(PART_LEAST, min(PART_BEHIND if behind else PART, int(allowed_s / max(self._each_s, 1e-9))))
 
     def took(self, records: int, seconds: float) -> None:
         """Take in how long a part took; of a few records nothing is learnt."""

@@ -130,6 +130,7 @@ class LiveTurns:
         due = DueRecords()
         try:
             for block in capture:
+                looked_s = self._clock()
                 self._store(block)
                 records = self._meter.feed(block) if len(block) else self._meter.advance(asked_ns - LIVE_LAG_NS)
                 until_ns = max(self._meter.now_ns, 0 if len(block) else asked_ns - LIVE_LAG_NS)
@@ -138,7 +139,7 @@ class LiveTurns:
                     self._first_ns = int(block.ts_ns[0])
                 if self._overload.observe(max(capture.fill, due.fill)):
                     self._adapt(self._overload.step)
-                yield from self._part(due, until_ns)
+                yield from self._part(due, until_ns, self._clock() - looked_s)
                 while due.fill > 1 or (len(due) and not capture.look()):
                     yield from self._part(due, until_ns)
                 asked_ns = capture.steady_now_ns()
@@ -153,9 +154,9 @@ class LiveTurns:
         finally:
             capture.close()
 
-    def _part(self, due: DueRecords, until_ns: int) -> Iterator[Turn]:
-        """The next records as a turn, as many as are judged in a moment."""
-        records = due.part(self._part_size.most(behind=self._capture.fill > FILLS_UP))
+    def _part(self, due: DueRecords, until_ns: int, spent_s: float = 0.0) -> Iterator[Turn]:
+        """The next records as a turn, as many as are judged in a moment, of which some may be spent."""
+        records = due.part(self._part_size.most(behind=self._capture.fill > FILLS_UP, spent_s=spent_s))
         began_s = self._clock()
         yield self._turn(records, due.complete_until(until_ns), due)
         self._part_size.took(len(records), self._clock() - began_s)

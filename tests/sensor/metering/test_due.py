@@ -1,6 +1,8 @@
 """Records that fell due together, in parts."""
 
 import random
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -162,6 +164,13 @@ def test_a_part_of_dear_records_takes_little_longer_where_cheap_ones_came_before
     assert dear == PART_LEAST or dear * dearer * each_s < 1.35 * PART_S
 
 
+def test_a_part_is_shorter_by_what_was_spent_before_it_down_to_half() -> None:
+    size = PartSize()
+    size.took(100, 100 * 2e-4)
+    most = [size.most(behind=True, spent_s=spent_s) for spent_s in (0.0, 0.01, 0.1)]
+    assert most == pytest.approx([PART_S / 2e-4, (PART_S - 0.01) / 2e-4, PART_S / 2 / 2e-4], abs=1)
+
+
 def many_flows(start: float, count: int = FLOWS) -> PacketBlock:
     """A packet each of so many flows, which all fall due together."""
     packets = [udp(f"10.{i >> 8}.{i & 255}.1:5000", "10.9.9.9:53", payload=10, at=start) for i in range(count)]
@@ -212,6 +221,35 @@ def test_whoever_takes_long_over_records_gets_fewer_at_once() -> None:
         now_s[0] += 0.001 * len(turn.records)
     assert sum(sizes) == FLOWS + 1
     assert sizes[sizes.index(PART) + 3] < PART / 3
+
+
+@dataclass
+class SlowMeter:
+    """A meter that takes so long over a block, by a clock of its own."""
+
+    takes_s: float
+    now_s: float = 0.0
+    meter: Meter = field(default_factory=lambda: Meter(2 * FLOWS, news_only=True))
+
+    def feed(self, block: PacketBlock) -> FlowBatch:
+        self.now_s += self.takes_s
+        return self.meter.feed(block)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.meter, name)
+
+
+@pytest.mark.parametrize(("takes_s", "most"), [(0.0, PART), (2 * PART_S, PART // 2)])
+def test_what_the_meter_took_is_spent(takes_s: float, most: int) -> None:
+    packet = udp("10.0.0.1:1", "10.0.0.2:2", payload=1, at=0).frame
+    later = [block_of([packet], [T0 + 500 * 10**9 + i]) for i in range(9)]
+    capture = ScriptedCapture([(lambda: None, block) for block in (many_flows(0.0), *later)], busy=True)
+    meter = SlowMeter(takes_s)
+    sizes = []
+    for turn in LiveTurns(capture, cast("Meter", meter), clock=lambda: meter.now_s):
+        sizes.append(len(turn.records))
+        meter.now_s += PART_S / PART * len(turn.records)
+    assert max(sizes[: len(later)]) == most
 
 
 def test_no_turn_says_that_it_is_complete_while_records_wait() -> None:
