@@ -47,18 +47,25 @@ HOSTS: Final = 256  # whose stores are full before that: a page of them counts a
 LARGEST_FILE: Final = 200 << 20  # bytes of alerts before they are set aside
 STEP_S: Final = 20.0  # of a rate, while capacity is sought
 RATES: Final = [round(20_000 * 1.25**step) for step in range(16)]
-# A process of the same weight that only sleeps: what holds it up is the machine, not the sensor.
+# A process of the same weight that sleeps, and counts to 5,000 each second: what holds it up is the machine, not the
+# sensor, and who makes it count slower is whoever shares the machine. Lines: what, and for how many ns.
 IDLER: Final = """
-import sys, time
-longest, before = 0, time.monotonic_ns()
+import time
+longest = 0
 while True:
-    time.sleep(0.005)
-    now = time.monotonic_ns()
-    if now - before > longest:
-        longest = now - before
-        print(longest, flush=True)
-    before = now
+    for _ in range(200):
+        before = time.monotonic_ns()
+        time.sleep(0.005)
+        slept = time.monotonic_ns() - before
+        if slept > longest:
+            longest = slept
+            print("slept", longest, flush=True)
+    before = time.monotonic_ns()
+    for _ in range(5000):
+        pass
+    print("counted", time.monotonic_ns() - before, flush=True)
 """
+SLOW: Final = 1.5  # of the median: a second in which counting took longer is one of a slow machine
 # promises
 SLOPE_MB: Final = 1.0  # an hour
 PAUSE_S: Final = 0.1
@@ -80,6 +87,7 @@ class Soak:
     descriptors: tuple[int, int] = (0, 0)  # fewest and most, once settled
     pause_s: float = 0.0
     idler_pause_s: float = 0.0  # longest sleep of 5 ms of a process of the same weight without a quota
+    slow: float = 0.0  # share of the seconds in which that process counted slowly
     load: tuple[float, float] = (0.0, 0.0)  # of the machine: mean and most
     throttled: float = 0.0  # share of periods in which the quota was used up
     fullest: float = 0.0  # of the flow table, a share
@@ -127,7 +135,7 @@ def small_gateway(name: str, share: float) -> Iterator[Path]:
 
 @contextmanager
 def idler(told: Path) -> Iterator[None]:
-    """The process that only sleeps; its longest sleeps so far, in ns, are lines of a file."""
+    """The process that only sleeps and counts; how long that takes are lines of a file."""
     with small_gateway("idler", 1.0) as group, told.open("w") as out:
         script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
         command = ["sh", "-c", script, str(group), "nice", "-n", "-10", sys.executable, "-c", IDLER]
@@ -141,6 +149,14 @@ def idler(told: Path) -> Iterator[None]:
 
 def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
+
+
+def machine_of(told: str) -> tuple[float, float]:
+    """The longest sleep in seconds, and the share of slow seconds, of what the idle process told."""
+    lines = [(what, int(ns)) for what, ns in (line.split() for line in told.splitlines())]
+    counted = np.array([ns for what, ns in lines if what == "counted"])
+    slow = float((counted > SLOW * np.median(counted)).mean()) if len(counted) else 0.0
+    return max((ns for what, ns in lines if what == "slept"), default=0) / 1e9, slow
 
 
 def throttled_share(group: Path) -> float:
@@ -266,9 +282,7 @@ def measure_capacity(group: Path, ends: tuple[str, str], scratch: Path, load: Pa
             after = records.latest
             came = after["received"] - before["received"]
             lost = after["dropped"] - before["dropped"] + after["shed"] - before["shed"]
-            print(
-                f"  {rate:,} packets/s asked for: {came / STEP_S:,.0f} came, {lost:,} lost", file=sys.stderr, flush=True
-            )
+            _say(f"  {rate:,} packets/s asked for: {came / STEP_S:,.0f} came, {lost:,} lost")
             if lost or after["overload"]:
                 break
             best = round(came / STEP_S)
@@ -343,7 +357,7 @@ def soak(
     soaked.rss_mb = (resident[0], resident[-1]) if resident else (0.0, 0.0)
     soaked.descriptors = (min(descriptors), max(descriptors)) if descriptors else (0, 0)
     soaked.pause_s = records.latest["longest_pause_ns"] / 1e9
-    soaked.idler_pause_s = max(map(int, (scratch / "idler").read_text().split()), default=0) / 1e9
+    soaked.idler_pause_s, soaked.slow = machine_of((scratch / "idler").read_text())
     soaked.load = (float(np.mean(loads)), max(loads))
     soaked.throttled = throttled_share(group)
     soaked.fullest = max(full)

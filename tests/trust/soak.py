@@ -23,7 +23,8 @@ def try_soak(scale: float) -> Outcome:
         f"{soaked.minutes:.0f} min at {soaked.rate:,} packets/s ({soaked.share:.0%} of a core, capacity "
         f"{soaked.capacity:,}): {soaked.slope_mb:+.2f} MB/h at {soaked.rss_mb[1]:.0f} MB (every ten "
         f"minutes {', '.join(f'{mb:.0f}' for mb in soaked.course_mb[::10])}), longest pause "
-        f"{1000 * soaked.pause_s:.0f} ms (an idle process {1000 * soaked.idler_pause_s:.0f} ms), "
+        f"{1000 * soaked.pause_s:.0f} ms (an idle process {1000 * soaked.idler_pause_s:.0f} ms, the machine slow in "
+        f"{soaked.slow:.1%} of the seconds), "
         f"dropped {account['dropped']:,}, load {soaked.load[0]:.1f}"
     )
     return Outcome(account["received"], soaked.failures(), figure)
