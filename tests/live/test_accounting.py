@@ -55,7 +55,7 @@ def test_accounts_are_exact_at_any_load(
     assert result.code == 0, result
     assert count[0] == sent == RATE * SECONDS
     last = check_accounts(watch, sent)
-    assert len(watch.records("stats")) >= SECONDS // 2  # a turn takes longer than a second with a hundredth of a core
+    assert len(watch.records("stats")) >= SECONDS
     lost = last["dropped"] + last["shed"]
     if loses is not None:
         assert (lost > 0) == loses, last
